@@ -1,0 +1,5 @@
+"""`python -m gateway` is `zns-gateway`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,228 @@
+"""`demo`: simulator and gateway together, real HTTP, and what comes of a handful of events."""
+
+import asyncio
+import json
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import msgspec
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.syntax import Syntax
+
+from ..config import Loaded
+from ..core.message import Entry
+from ..storage import open_store
+from .messages import print_timeline
+from .serve import authorise, serving, simulating, uvloop_runner
+from .simulated import caller_key, load_simulated
+from .terminal import Asking, err, fail, out, pretty, with_config
+
+_PATIENCE_S: Final = 15.0
+_LOOK_EVERY_S: Final = 0.1
+
+
+class Scene(msgspec.Struct, frozen=True):
+    """One event to post, and what must come of it."""
+
+    title: str
+    caller: str
+    event: dict[str, Any]
+    http: int
+    status: str | None
+    ends: str | None = None
+    code: str | None = None
+    is_replay: bool = False
+
+
+def scenes(phones: Mapping[str, str]) -> list[Scene]:
+    """The events of the demonstration; `phones` are the simulator's numbers, by what comes of them."""
+    paid = _order("evt-1001", "DH-1001", 1_250_000, phones["delivered"])
+    return [
+        Scene("An order is paid: sent, and delivered to the phone", "checkout", paid, 200, "sent", "delivered"),
+        Scene(
+            "The same event again: nothing is sent, the same message is answered",
+            "checkout",
+            paid,
+            200,
+            "delivered",
+            "delivered",
+            is_replay=True,
+        ),
+        Scene(
+            "The customer is not on Zalo: refused for good, use another channel",
+            "checkout",
+            _order("evt-1002", "DH-1002", 320_000, phones["error:-118"]),
+            422,
+            "failed",
+            "failed",
+            code="recipient-not-on-zalo",
+        ),
+        Scene(
+            "A shipping state that no customer needs to hear of: skipped on purpose",
+            "checkout",
+            _shipping("evt-1003", "sorting", phones["delivered"]),
+            200,
+            "skipped",
+            "skipped",
+        ),
+        Scene(
+            "A one-time password: urgent, at any hour, its value shown nowhere",
+            "accounts",
+            _password("evt-1004", phones["delivered"]),
+            200,
+            "sent",
+            "delivered",
+        ),
+        Scene(
+            "Not a Vietnamese mobile number: refused before anything is stored",
+            "checkout",
+            _order("evt-1005", "DH-1005", 90_000, "0212345"),
+            422,
+            None,
+            code="invalid-phone",
+        ),
+    ]
+
+
+@click.command()
+@with_config
+@click.pass_obj
+def demo(asking: Asking) -> None:
+    """Start simulator and gateway on free ports, post sample events, and show what comes of them.
+
+    Nothing is left behind: the store is a temporary one. Exits 1 if anything was not as expected.
+    """
+    with uvloop_runner() as runner, tempfile.TemporaryDirectory(prefix="zns-gateway-demo-") as folder:
+        surprises = runner.run(_demonstrate(asking, Path(folder)))
+    if surprises:
+        for surprise in surprises:
+            err.print(surprise, style="bad", markup=False)
+        fail("the demonstration did not go as it should", code=1)
+    out.print("\n[good]Everything went as it should.[/] Try it yourself: .venv/bin/zns-gateway serve --simulator")
+
+
+async def _demonstrate(asking: Asking, folder: Path) -> list[str]:
+    surprises: list[str] = []
+    async with simulating() as (simulated, simulator_url):
+        credentials = simulated.credentials()
+        loaded = _for_the_demo(load_simulated(asking.config, credentials, simulator_url), folder)
+        phones = {outcome: phone for phone, outcome in credentials["phones"].items()}
+        out.print(f"simulator on {simulator_url}, store in a temporary folder", style="faint", markup=False)
+        store = await open_store(loaded.settings.store.url, loaded.settings.sealing_keys(), is_simulated=True)
+        try:
+            await authorise(loaded, store, simulated)
+            async with serving(loaded, store, log_level="error") as url:
+                simulated.webhook_to(f"{url}/webhooks/zalo/{next(iter(loaded.settings.accounts))}")
+                out.print(f"listening on {url}", style="faint")
+                for number, scene in enumerate(scenes(phones), 1):
+                    surprises += await _play(number, scene, url)
+        finally:
+            await store.aclose()
+    return surprises
+
+
+def _for_the_demo(loaded: Loaded, folder: Path) -> Loaded:
+    settings = loaded.settings
+    server = msgspec.structs.replace(settings.server, host="127.0.0.1", port=0, public_port=0)
+    store = msgspec.structs.replace(settings.store, url=f"sqlite:///{folder / 'demo.db'}")
+    return msgspec.structs.replace(loaded, settings=msgspec.structs.replace(settings, server=server, store=store))
+
+
+async def _play(number: int, scene: Scene, url: str) -> list[str]:
+    """The scene is on the terminal; what was not as expected is returned."""
+    out.print()
+    out.print(Rule(f"[name]{number}. {scene.title}[/]", align="left", style="faint"))
+    key = caller_key(scene.caller)
+    out.print(f"POST /v1/events  {scene.event['type']} {scene.event['id']}", style="faint", markup=False)
+    status, headers, answer = await _call(f"{url}/v1/events", key, scene.event)
+    replayed = headers.get("Idempotency-Replayed") == "true"
+    out.print(f"HTTP {status}{'  Idempotency-Replayed: true' if replayed else ''}", style="name", markup=False)
+    out.print(Padding(Syntax(pretty(answer), "json", theme="ansi_dark", background_color="default"), (0, 0, 0, 2)))
+    message = answer.get("message", answer)
+    surprises = _differences(scene, status, replayed, answer, message)
+    if scene.ends is not None:
+        final = await _final(f"{url}/v1/messages/{message.get('tracking_id')}", key, scene.ends)
+        print_timeline(msgspec.convert(final["timeline"], tuple[Entry, ...]))
+        if final["status"] != scene.ends:
+            surprises.append(f"scene {number}: ended as {final['status']}, not as {scene.ends}")
+    return [f"scene {number}: {it}" if not it.startswith("scene") else it for it in surprises]
+
+
+def _differences(
+    scene: Scene, status: int, replayed: bool, answer: dict[str, Any], message: dict[str, Any]
+) -> list[str]:
+    found = []
+    if status != scene.http:
+        found.append(f"HTTP {status}, not {scene.http}")
+    if scene.status is not None and message.get("status") != scene.status:
+        found.append(f"status {message.get('status')}, not {scene.status}")
+    if answer.get("code") != scene.code:
+        found.append(f"code {answer.get('code')}, not {scene.code}")
+    if replayed != scene.is_replay:
+        found.append("replayed" if replayed else "not replayed")
+    return found
+
+
+async def _final(url: str, key: str, wanted: str) -> dict[str, Any]:
+    """The message once it has the wanted status, or as it is when patience ends."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + _PATIENCE_S
+    while True:
+        _, _, message = await _call(url, key)
+        if message.get("status") == wanted or loop.time() > end:
+            return message
+        await asyncio.sleep(_LOOK_EVERY_S)
+
+
+async def _call(url: str, key: str, event: dict[str, Any] | None = None) -> tuple[int, dict[str, str], dict[str, Any]]:
+    """Status, headers and body of one call over real HTTP."""
+    body = None if event is None else json.dumps(event).encode()
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310 - our own URL
+
+    def ask() -> tuple[int, dict[str, str], dict[str, Any]]:
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - as above
+                return response.status, _titled(response.headers), json.load(response)
+        except urllib.error.HTTPError as error:
+            return error.code, _titled(error.headers), json.load(error)
+
+    return await asyncio.to_thread(ask)
+
+
+def _titled(headers: Any) -> dict[str, str]:
+    return {name.title(): value for name, value in headers.items()}
+
+
+def _order(event_id: str, order_id: str, total: int, phone: str) -> dict[str, Any]:
+    return {
+        "id": event_id,
+        "source": "/checkout",
+        "type": "order.paid",
+        "time": "2026-11-23T08:00:00Z",
+        "data": {
+            "order_id": order_id,
+            "total": total,
+            "payment_method": "card",
+            "customer": {"name": "Nguyễn Văn An", "phone": phone},
+        },
+    }
+
+
+def _shipping(event_id: str, state: str, phone: str) -> dict[str, Any]:
+    return {
+        "id": event_id,
+        "source": "/logistics",
+        "type": "shipping.status",
+        "data": {"order_id": "DH-1001", "status": state, "recipient": {"name": "Nguyễn Văn An", "phone": phone}},
+    }
+
+
+def _password(event_id: str, phone: str) -> dict[str, Any]:
+    return {"id": event_id, "source": "/accounts", "type": "auth.otp", "data": {"otp": "482913", "phone": phone}}

@@ -1,0 +1,108 @@
+"""What the commands share: the configuration they were given, how they speak, how they end."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import click
+import msgspec
+from rich.console import Console
+from rich.theme import Theme
+
+from ..config import BrokenConfig, Loaded, load
+from ..core.errors import CannotStart, GatewayError
+from ..core.mapping import MappingFaults
+from ..storage import SqliteStore, kind_of, open_store
+from .simulated import load_simulated
+
+_THEME = Theme({"good": "green", "bad": "bold red", "doubtful": "yellow", "faint": "dim", "name": "bold"})
+STYLES: Mapping[str, str] = {
+    "sent": "good",
+    "delivered": "good",
+    "skipped": "faint",
+    "queued": "doubtful",
+    "sending": "doubtful",
+    "unknown": "doubtful",
+    "undelivered": "doubtful",
+    "failed": "bad",
+    "expired": "bad",
+    "cancelled": "faint",
+}
+
+# Commands beside a simulated gateway only open its store; they never speak to Zalo.
+_ANY_CREDENTIALS: Final = {"app_id": "any", "app_secret": "any", "oa_id": "any", "oa_secret": "any"}
+
+out = Console(theme=_THEME, highlight=False, soft_wrap=True)
+err = Console(theme=_THEME, highlight=False, soft_wrap=True, stderr=True)
+
+
+class Asking(msgspec.Struct, frozen=True):
+    """Which configuration the command line names; `--config` may stand before or after the command."""
+
+    config: Path
+
+    def load(self, **options: Any) -> Loaded:
+        """The configuration; raises BrokenConfig with every fault if it cannot be used."""
+        return load(self.config, **options)
+
+    def load_for_store(self) -> Loaded:
+        """The configuration as it goes with the store: a simulated store's secrets need not be set."""
+        lenient = self.load(may_be_unset=True)
+        if lenient.unset and kind_of(lenient.settings.store.url) == "simulated":
+            return load_simulated(self.config, _ANY_CREDENTIALS)
+        return self.load() if lenient.unset else lenient
+
+    async def open_store(self, loaded: Loaded | None = None) -> SqliteStore:
+        """The store that the configuration names; of the kind that it is, or will be."""
+        settings = (loaded or self.load_for_store()).settings
+        kind = kind_of(settings.store.url)
+        is_simulated = settings.zalo.is_simulated if kind is None else kind == "simulated"
+        return await open_store(settings.store.url, settings.sealing_keys(), is_simulated=is_simulated)
+
+
+class Group(click.Group):
+    """A group whose commands end with a message and exit code 2 when they cannot do what was asked."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """What the command returns; no traceback for what we refuse on purpose."""
+        try:
+            return super().invoke(ctx)
+        except (BrokenConfig, MappingFaults) as error:
+            for fault in error.faults:
+                err.print(str(fault), style="bad", markup=False)
+        except GatewayError as error:
+            err.print(f"{'cannot start: ' if type(error) is CannotStart else ''}{error.detail}", style="bad", markup=False)
+            for fault in error.errors:
+                err.print(f"  {fault.pointer or '(the event)'}: {fault.detail}", markup=False)
+        except BrokenPipeError:
+            sys.stderr.close()
+        ctx.exit(2)
+
+
+def fail(text: str, code: int = 2) -> NoReturn:
+    """The command has ended with this message."""
+    err.print(text, style="bad", markup=False)
+    raise click.exceptions.Exit(code)
+
+
+def pretty(value: Any) -> str:
+    """The value as indented JSON, for people and for scripts alike."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def with_config(command: Any) -> Any:
+    """The command also takes `--config` behind its own name, where people often put it."""
+
+    def take(context: click.Context, _: click.Parameter, value: Path | None) -> None:
+        if value is not None:
+            context.find_root().obj = Asking(value)
+            context.obj = Asking(value)
+
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        expose_value=False,
+        callback=take,
+        help="The configuration file.",
+    )(command)

@@ -1,0 +1,79 @@
+"""The Litestar application: every route, and what becomes of calls that no route takes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from litestar import Litestar, Request, Response, get
+from litestar.exceptions import HTTPException, MethodNotAllowedException
+from litestar.types import ControllerRouterHandler
+
+from ..core.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFound
+from . import problems
+from .doors import JSON, Answer, Doors, answer_of_error, answer_of_surprise
+from .events import events_handlers
+from .health import health_handlers, live_handler
+from .messages import messages_handlers
+from .openapi import document
+from .webhooks import webhook_handlers
+
+
+def make_app(doors: Doors, *, has_public_door: bool) -> Litestar:
+    """Our door for services and operators, and also for Zalo unless that has a door of its own."""
+    routes: list[ControllerRouterHandler] = [
+        *events_handlers(doors),
+        *messages_handlers(doors),
+        *health_handlers(doors),
+        live_handler(),
+        _schema_handler(),
+    ]
+    if not has_public_door:
+        routes += webhook_handlers(doors)
+    return _app(doors, routes)
+
+
+def make_public_app(doors: Doors) -> Litestar:
+    """The door that may face the internet: only what Zalo calls."""
+    return _app(doors, [*webhook_handlers(doors), live_handler()])
+
+
+def _schema_handler() -> Any:
+    body = problems.encode(document())
+
+    @get("/schema/openapi.json", sync_to_thread=False)
+    async def schema() -> Response[bytes]:
+        return Response(body, media_type=JSON)
+
+    return schema
+
+
+def _app(doors: Doors, routes: Sequence[ControllerRouterHandler]) -> Litestar:
+    def on_gateway_error(_: Request[Any, Any, Any], error: GatewayError) -> Response[bytes]:
+        return _response(answer_of_error(error))
+
+    def on_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+        if isinstance(error, MethodNotAllowedException):
+            answer = answer_of_error(MethodNotAllowed("this path does not take that method"))
+            answer.headers.update(error.headers or {})
+            return _response(answer)
+        if error.status_code == 404:
+            return _response(answer_of_error(NotFound("there is no such path")))
+        return _response(answer_of_error(InvalidRequest("a parameter of the call cannot be read")))
+
+    def on_surprise(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        return _response(answer_of_surprise(error, doors.observer))
+
+    return Litestar(
+        route_handlers=routes,
+        openapi_config=None,  # ours is made by http/openapi.py, which knows the raw handlers too
+        exception_handlers={
+            GatewayError: on_gateway_error,
+            HTTPException: on_http_error,
+            Exception: on_surprise,
+        },
+    )
+
+
+def _response(answer: Answer) -> Response[bytes]:
+    return Response(
+        answer.body, status_code=answer.status, media_type=answer.media_type, headers=answer.headers
+    )

@@ -1,0 +1,64 @@
+"""`/livez`, `/readyz`, `/metrics`: for probes and for the platform team's monitoring."""
+
+from typing import Any
+
+from litestar import Request, Response, get
+from litestar.handlers import HTTPRouteHandler
+
+from ..core.errors import Unavailable
+from . import problems
+from .doors import JSON, Doors
+
+_PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def live_handler() -> HTTPRouteHandler:
+    """The process answers; nothing else is looked at."""
+
+    @get("/livez", sync_to_thread=False)
+    async def livez() -> Response[bytes]:
+        return Response(b'{"status":"ok"}', media_type=JSON)
+
+    return livez
+
+
+def health_handlers(doors: Doors) -> list[HTTPRouteHandler]:
+    """The other handlers of this file."""
+
+    @get("/readyz", sync_to_thread=False)
+    async def readyz(request: Request[Any, Any, Any]) -> Response[bytes]:
+        checks = await _checks(doors)
+        is_ready = all(check["status"] != "failed" for check in checks)
+        body: dict[str, Any] = {"status": "ok" if is_ready else "failed"}
+        if "verbose" in request.query_params:
+            body["checks"] = checks
+        return Response(problems.encode(body), media_type=JSON, status_code=200 if is_ready else 503)
+
+    @get("/metrics", sync_to_thread=False)
+    async def metrics() -> Response[bytes]:
+        return Response(doors.exposition(), media_type=_PROMETHEUS)
+
+    return [readyz, metrics]
+
+
+async def _checks(doors: Doors) -> list[dict[str, Any]]:
+    """Each thing that events need, and each thing that the platform team should know: ok, warning or failed."""
+    checks: list[dict[str, Any]] = []
+    try:
+        await doors.ledger.ping()
+        checks.append({"check": "store", "status": "ok"})
+    except Unavailable:
+        checks.append({"check": "store", "status": "failed", "detail": "the store does not confirm a change"})
+    if doors.intake.is_closed:
+        checks.append({"check": "accepting", "status": "failed", "detail": "the gateway is stopping"})
+    mapping_set = doors.mappings()
+    checks.append({"check": "mappings", "status": "ok", "detail": f"{len(mapping_set.mappings)} in force"})
+    now = doors.clock()
+    for account in sorted(doors.accounts):
+        hold = doors.gates.account_hold(account, now)
+        if hold is None:
+            checks.append({"check": f"account {account}", "status": "ok"})
+        else:
+            told = {"detail": f"{hold.reason}: {hold.cause}", "since": hold.since, "cure": hold.cure}
+            checks.append({"check": f"account {account}", "status": "warning", **told})
+    return checks

@@ -1,0 +1,193 @@
+"""An Event becomes a Message in the Ledger: durable, with its first attempt's intent when it may go at once."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import msgspec
+
+from .core.caller import Caller
+from .core.delivery import State
+from .core.errors import (
+    ForbiddenEventType,
+    GatewayError,
+    IdempotencyConflict,
+    InvalidPhone,
+    MappingFailed,
+    NotAccepted,
+    TemplateConstraint,
+    TooManyRequests,
+    Unavailable,
+    UnmappedEvent,
+)
+from .core.event import Event
+from .core.identity import Identity, identify
+from .core.mapping import Filled, Mapping, MappingSet, Skipped, fill
+from .core.message import DEFAULT_TIME_LIMIT, Letter, Message, claimed, expired, received, stored, waiting
+from .core.phone import mask
+from .gates import Gates
+from .ports import Clock, Conflicting, Depart, Known, Ledger, Observer, Overtaken, Stored
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """The message of an event; `is_replay` when the event had been here before."""
+
+    message: Message
+    is_replay: bool
+
+
+class Intake:
+    """Accepts events."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        gates: Gates,
+        mappings: Callable[[], MappingSet],
+        depart: Depart,
+        clock: Clock,
+        observer: Observer,
+        *,
+        owner: str,
+        lease: timedelta,
+        is_full: Callable[[], bool],
+    ) -> None:
+        self._ledger = ledger
+        self._gates = gates
+        self._mappings = mappings
+        self._depart = depart
+        self._clock = clock
+        self._observer = observer
+        self._owner = owner
+        self._lease = lease
+        self._is_full = is_full
+        self.is_closed = False
+
+    def close(self) -> None:
+        """Events are no longer accepted."""
+        self.is_closed = True
+
+    async def accept(self, event: Event, caller: Caller, key: str | None = None) -> Taken:
+        """The event's message, durable and on its way; raises a refusal and then nothing is stored.
+
+        NotAccepted: the store could not confirm. Posting the same event again is always right.
+        """
+        if not caller.may_send(event.type):
+            raise ForbiddenEventType(f"caller {caller.name} may not send events of this type")
+        identity = identify(mode=caller.mode, caller=caller.name, event=event, key=key)
+        try:
+            return await self._accept(event, caller, identity)
+        except Unavailable as error:
+            raise NotAccepted("the store could not confirm the event; post the same event again") from error
+
+    async def _accept(self, event: Event, caller: Caller, identity: Identity) -> Taken:
+        try:
+            born, letter = self._fill(event, caller, identity)
+        except (UnmappedEvent, MappingFailed, TemplateConstraint, InvalidPhone) as refusal:
+            # Identity comes before the mapping: what was accepted once is answered whatever the mapping says now.
+            return await self._replay_or(refusal, event, identity)
+        if self.is_closed:
+            return await self._replay_or(NotAccepted("the gateway is stopping"), event, identity)
+        if self._is_full():
+            full = TooManyRequests("as many messages are queued as delivery.max_queued allows", retry_after_s=10)
+            return await self._replay_or(full, event, identity)
+        message = born if born.state is State.SKIPPED else self._first_step(born)
+        acceptance = await self._ledger.accept(message, letter, identity)
+        if isinstance(acceptance, Overtaken):
+            message = received(born, acceptance.receipt, self._clock())
+            acceptance = await self._ledger.accept(message, letter, identity, despite=acceptance.receipt_id)
+        match acceptance:
+            case Stored():
+                self._observer.fact("accepted", message=message)
+                if message.state.is_sending:
+                    self._depart(message, letter)
+                return Taken(message, is_replay=False)
+            case Known(before):
+                return Taken(before, is_replay=True)
+            case Conflicting(tracking_id):
+                raise _conflict(tracking_id)
+            case Overtaken():
+                raise NotAccepted("a receipt for this message came in between; post the same event again")
+
+    def _fill(self, event: Event, caller: Caller, identity: Identity) -> tuple[Message, Letter]:
+        """The message as it would be stored, and what is confidential of it."""
+        mapping_set = self._mappings()
+        mapping = mapping_set.mappings.get(event.type)
+        if mapping is None:
+            raise unmapped(event.type, mapping_set.nearest(event.type, caller.may_send))
+        filled = fill(mapping, event)
+        message = self._born(event, caller, identity, mapping, mapping_set, filled)
+        if isinstance(filled, Skipped):
+            return message, Letter(event)
+        return message, Letter(event, filled.phone, filled.template_data, filled.secret)
+
+    def _born(
+        self,
+        event: Event,
+        caller: Caller,
+        identity: Identity,
+        mapping: Mapping,
+        mapping_set: MappingSet,
+        filled: Filled | Skipped,
+    ) -> Message:
+        now = self._clock()
+        is_skipped = isinstance(filled, Skipped)
+        template_id = None if isinstance(filled, Skipped) else filled.template_id
+        template = None if template_id is None else mapping_set.templates.get(template_id)
+        not_before = None if isinstance(filled, Skipped) else filled.not_before
+        message = Message(
+            tracking_id=identity.tracking_id,
+            caller=caller.name,
+            mode=caller.mode,
+            event_id=event.id,
+            event_source=event.source,
+            event_type=event.type,
+            mapping_version=mapping.version,
+            account=mapping.account,
+            template_id=template_id,
+            phone=None if isinstance(filled, Skipped) else mask(filled.phone),
+            priority=mapping.priority.value,
+            resends=mapping.on_unknown == "resend",
+            ignores_quiet_hours=mapping.quiet_hours == "ignore",
+            time_limit=(template.timeout if template is not None else None) or DEFAULT_TIME_LIMIT,
+            life=mapping.expires_after,
+            state=State.SKIPPED if is_skipped else State.QUEUED,
+            accepted_at=now,
+            updated_at=now,
+            not_before=not_before,
+            expires_at=max(now, not_before or now) + mapping.expires_after,
+        )
+        return stored(message, now, cause="no template's `when` held" if is_skipped else None)
+
+    def _first_step(self, message: Message) -> Message:
+        """The message with its first attempt begun, or with what it waits for, or expired at once."""
+        now = self._clock()
+        obstacle = self._gates.obstacle(message, now)
+        if obstacle is None:
+            return claimed(message, owner=self._owner, now=now, lease=self._lease)
+        message = waiting(message, reason=obstacle.reason, next_attempt_at=obstacle.until)
+        if obstacle.until is not None and obstacle.until >= message.expires_at:
+            return expired(message, now)
+        return message
+
+    async def _replay_or(self, refusal: GatewayError, event: Event, identity: Identity) -> Taken:
+        """The replay of a known event; raises `refusal` for a new one."""
+        match await self._ledger.known(identity, event):
+            case Known(message):
+                return Taken(message, is_replay=True)
+            case Conflicting(tracking_id):
+                raise _conflict(tracking_id)
+            case None:
+                raise refusal
+
+
+def unmapped(event_type: str, nearest: list[str]) -> UnmappedEvent:
+    """The refusal that names the types the caller may have meant."""
+    near = f"; did you mean {' or '.join(nearest)}?" if nearest else ""
+    return UnmappedEvent(f"no mapping is in force for this event type{near}")
+
+
+def _conflict(tracking_id: str) -> IdempotencyConflict:
+    return IdempotencyConflict(
+        f"this identity belongs to message {tracking_id}, which was made from another type or other data; "
+        "give a new event a new id (and a new Idempotency-Key)"
+    )

@@ -1,0 +1,254 @@
+"""What the flows ask of the outside: small Protocols, each kept by at least two keepers or a fake under one suite.
+
+Every operation of the Ledger and the Vault is atomic, and durable when it returns: each could be one script on
+one message's keys and the indexes. They raise `Unavailable` when the store cannot confirm; then nothing is known
+of whether the change was made.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from .core.delivery import Outcome
+from .core.event import Event
+from .core.grant import AccessToken, Grant, RefreshResult
+from .core.hold import Hold
+from .core.identity import Identity, TrackingId
+from .core.message import Letter, Message
+from .core.receipt import Receipt
+
+Clock = Callable[[], datetime]
+Chance = Callable[[], float]
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """The message is in the Ledger, under every name of its identity."""
+
+
+class Known(msgspec.Struct, frozen=True):
+    """The event was here before and says the same: this is its message as it now stands."""
+
+    message: Message
+
+
+class Conflicting(msgspec.Struct, frozen=True):
+    """The identity was used with another event, or its two names are two messages."""
+
+    tracking_id: TrackingId
+
+
+class Overtaken(msgspec.Struct, frozen=True):
+    """Nothing was stored: a receipt for this very message is already here, kept as `receipt_id`."""
+
+    receipt_id: int
+    receipt: Receipt
+
+
+Acceptance = Stored | Known | Conflicting | Overtaken
+
+
+class KeptReceipt(msgspec.Struct, frozen=True):
+    """One webhook event as it was stored, before it was worked on."""
+
+    id: int
+    account: str
+    received_at: datetime
+    name: str
+    receipt: Receipt | None
+    body: bytes
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """Which messages to list. `updated_after` turns the list into the feed: oldest change first."""
+
+    caller: str | None = None
+    status: str | None = None
+    event_type: str | None = None
+    phone: str | None = None
+    event_id: str | None = None
+    account: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    updated_after: datetime | None = None
+    cursor: str | None = None
+    limit: int = 100
+
+
+class Page(msgspec.Struct, frozen=True):
+    """One page of a list, and where the next one begins."""
+
+    items: tuple[Message, ...]
+    next_cursor: str | None
+
+
+class Depth(msgspec.Struct, frozen=True):
+    """How many messages of one account and priority are queued, and since when the oldest."""
+
+    account: str
+    priority: str
+    count: int
+    oldest: datetime
+
+
+class Ledger(Protocol):
+    """Every message, its identity, its letter, the receipts that came, and what is held."""
+
+    async def accept(
+        self, message: Message, letter: Letter, identity: Identity, *, despite: int | None = None
+    ) -> Acceptance:
+        """The message is stored, unless its identity is known or a receipt for it is (but `despite`, which is dropped)."""
+
+    async def known(self, identity: Identity, event: Event) -> Known | Conflicting | None:
+        """What `accept` would say of this event's identity, or None if it is new; stores nothing."""
+
+    async def save(self, message: Message, *, expected: int) -> bool:
+        """The message has replaced the one whose version was `expected`; False, and no change, if there is none."""
+
+    async def load(self, tracking_id: str) -> Message | None:
+        """The message as it now stands."""
+
+    async def letter(self, tracking_id: str) -> Letter | None:
+        """What is confidential of the message, or None if there is no such message."""
+
+    async def find(self, query: Query) -> Page:
+        """One page of messages; raises InvalidRequest for a cursor that is not one of ours."""
+
+    async def due(self, account: str, now: datetime, *, held: Collection[Hold], limit: int) -> Sequence[Message]:
+        """Queued messages whose time has come and that no hold covers, urgent ones first, then the longest due."""
+
+    async def probe(self, hold: Hold, now: datetime) -> Message | None:
+        """The one message to try first of all that `hold` covers."""
+
+    async def overdue(self, now: datetime, limit: int) -> Sequence[Message]:
+        """Queued messages whose time has passed."""
+
+    async def stalled(self, now: datetime, limit: int) -> Sequence[Message]:
+        """Messages with an attempt still open whose lease has lapsed, or whose process on this machine is dead."""
+
+    async def depths(self) -> Sequence[Depth]:
+        """How much is queued."""
+
+    async def put_hold(self, hold: Hold) -> None:
+        """The hold is in force, in place of an older one on the same."""
+
+    async def drop_hold(self, key: str) -> None:
+        """Nothing is held under this key."""
+
+    async def holds(self) -> Sequence[Hold]:
+        """Every hold in force."""
+
+    async def keep_receipt(
+        self, account: str, received_at: datetime, name: str, receipt: Receipt | None, body: bytes
+    ) -> int:
+        """The webhook event is stored, to be worked on; its number."""
+
+    async def receipts(self, limit: int) -> Sequence[KeptReceipt]:
+        """Stored webhook events that have not been worked on, oldest first."""
+
+    async def match(self, account: str, receipt: Receipt) -> Message | None:
+        """The account's message that a receipt speaks of: by tracking_id, else by msg_id."""
+
+    async def settle_receipt(self, receipt_id: int, *, is_matched: bool) -> None:
+        """The webhook event has been worked on: forgotten if it was matched, else kept for its message to turn up."""
+
+    async def sweep(self, now: datetime, *, final_before: datetime, receipts_before: datetime) -> int:
+        """What has outlived its retention is gone; how much that was."""
+
+    async def ping(self) -> None:
+        """The store has just confirmed a change; raises Unavailable if it could not."""
+
+    async def aclose(self) -> None:
+        """The store is closed; what was promised is safe."""
+
+
+class Vault(Protocol):
+    """The grants, one record an account, sealed."""
+
+    async def grant(self, account: str) -> Grant | None:
+        """The account's grant as it now stands."""
+
+    async def put_grant(self, grant: Grant, *, expected: int) -> bool:
+        """The grant has replaced the one of version `expected` (0: there was none); False, and no change, if not."""
+
+
+class Courier(Protocol):
+    """Takes one message to Zalo, once."""
+
+    async def send(
+        self,
+        access_token: str,
+        *,
+        phone: str,
+        template_id: str,
+        template_data: Mapping[str, str],
+        tracking_id: str,
+        development: bool = False,
+        app_secret: str | None = None,
+    ) -> Outcome:
+        """What became of one request; never raises for anything that Zalo or the network does."""
+
+
+    async def answers(self, access_token: str, *, app_secret: str | None = None) -> bool:
+        """True if Zalo answers a harmless question sensibly; costs nothing and changes nothing."""
+
+
+class Issuer(Protocol):
+    """Turns a refresh token into a new pair, once."""
+
+    async def refresh(self, *, app_id: str, app_secret: str, refresh_token: str) -> RefreshResult:
+        """What became of one presentation; never raises for anything that Zalo or the network does."""
+
+
+class Observer(Protocol):
+    """Is told what happened: one log line and one number a fact. Never raises, never waits."""
+
+    def fact(self, name: str, **about: Any) -> None:
+        """The fact is logged and counted."""
+
+
+class Token(msgspec.Struct, frozen=True):
+    """An access token and the generation it belongs to."""
+
+    access: AccessToken
+    generation: int
+
+
+class TokenSource(Protocol):
+    """Gives everyone the account's one fresh access token."""
+
+    async def fresh(self, account: str) -> Token | None:
+        """The token to use now, after waiting for a refresh that is under way; None if there is none."""
+
+    async def renew(self, account: str, generation: int) -> None:
+        """Zalo rejected that generation: a newer one is in use, or the account is troubled."""
+
+    async def prove(self, account: str, generation: int) -> None:
+        """It is on record that Zalo took that generation's token."""
+
+    async def reload(self) -> None:
+        """What other processes did to the grants is known here."""
+
+
+class Signed(msgspec.Struct, frozen=True):
+    """A webhook event that Zalo signed; `receipt` if it says that a message was delivered."""
+
+    name: str
+    receipt: Receipt | None
+
+
+class Forged(msgspec.Struct, frozen=True):
+    """A webhook call whose signature is wrong, missing or cannot be checked."""
+
+
+class Probe(msgspec.Struct, frozen=True):
+    """The empty call with which Zalo tries a webhook URL."""
+
+
+Verdict = Signed | Forged | Probe
+
+Depart = Callable[[Message, Letter], None]
+Tell = Callable[[Message], None]
+Judge = Callable[[str, bytes | None, bytes | None, bytes], Verdict]
+"""From an account, the signature and server headers and the raw body, what to make of a webhook call."""

@@ -1,0 +1,80 @@
+"""Zalo's word that a phone has a message becomes a Receipt on that Message: stored first, answered, then worked on."""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+from typing import Final
+
+from .core.errors import Unavailable
+from .core.message import Message, received
+from .ports import Clock, Judge, KeptReceipt, Ledger, Observer, Probe, Signed, Tell
+
+_LOOK_EVERY_S: Final = 1.0
+_AT_ONCE: Final = 200
+KEPT_FOR: Final = timedelta(hours=72)
+
+
+class Receipts:
+    """Takes webhook calls, and matches what they say with messages."""
+
+    def __init__(self, ledger: Ledger, judge: Judge, tell: Tell, clock: Clock, observer: Observer) -> None:
+        self._ledger = ledger
+        self._judge = judge
+        self._tell = tell
+        self._clock = clock
+        self._observer = observer
+        self._wake = asyncio.Event()
+        self._is_stopping = False
+
+    async def take(self, account: str, signature: bytes | None, server: bytes | None, body: bytes) -> bool:
+        """True once a rightly signed event is stored (or Zalo's empty probe was recognised); False for a forged one."""
+        verdict = self._judge(account, signature, server, body)
+        if isinstance(verdict, Signed):
+            await self._ledger.keep_receipt(account, self._clock(), verdict.name, verdict.receipt, body)
+            self._wake.set()
+        self._observer.fact("webhook", account=account, verdict=verdict)
+        return isinstance(verdict, Signed | Probe)
+
+    async def run(self) -> None:
+        """Works on what was stored, until `stop`; what is left then is worked on after the next start."""
+        while not self._is_stopping:
+            self._wake.clear()
+            try:
+                is_more = await self._turn()
+            except Unavailable as error:
+                is_more = False
+                self._observer.fact("store-unavailable", doing="receipts", cause=str(error.__cause__ or error))
+            except Exception as error:  # noqa: BLE001 - one event that we cannot read must not stop the others
+                is_more = False
+                self._observer.fact("turn-failed", error=error)
+            if not is_more:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_EVERY_S):
+                        await self._wake.wait()
+
+    def stop(self) -> None:
+        """`run` ends after what it is working on."""
+        self._is_stopping = True
+        self._wake.set()
+
+    async def _turn(self) -> bool:
+        """Everything that was new is worked on; True if there may be more."""
+        batch = await self._ledger.receipts(_AT_ONCE)
+        await asyncio.gather(*(self._work_on(kept) for kept in batch))
+        return len(batch) == _AT_ONCE
+
+    async def _work_on(self, kept: KeptReceipt) -> None:
+        message = None if kept.receipt is None else await self._deliver(kept)
+        if message is not None:
+            self._observer.fact("receipt", message=message)
+            self._tell(message)
+        await self._ledger.settle_receipt(kept.id, is_matched=message is not None)
+
+    async def _deliver(self, kept: KeptReceipt) -> Message | None:
+        """The message that the receipt speaks of, with the receipt in it; None if there is none."""
+        assert kept.receipt is not None
+        while (message := await self._ledger.match(kept.account, kept.receipt)) is not None:
+            after = received(message, kept.receipt, self._clock())
+            if await self._ledger.save(after, expected=message.version):
+                return after
+        return None

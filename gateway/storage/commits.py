@@ -1,0 +1,136 @@
+"""One thread owns the writing connection, and one commit serves every change that is waiting.
+
+A commit costs an fsync whether it carries one change or fifty, so while one is being written the next changes
+gather; that makes two durable records a send affordable (docs/adr/0002-sqlite-group-commit.md).
+"""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Final, TypeVar
+
+from ..core.errors import CannotStart, Unavailable
+
+T = TypeVar("T")
+Change = Callable[[sqlite3.Connection], T]
+
+BUSY_TIMEOUT_S: Final = 2.0
+MAX_CHANGES: Final = 256
+
+
+def connect(path: Path, *, is_writer: bool) -> sqlite3.Connection:
+    """A connection with the settings that the promises rest on: WAL, and an fsync before a commit returns."""
+    try:
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        if not is_writer:
+            connection.execute("PRAGMA query_only = ON")
+    except sqlite3.Error as error:
+        raise CannotStart(f"the store {path} cannot be opened: {error}") from error
+    return connection
+
+
+class _Waiting:
+    """One change, and who waits for it."""
+
+    __slots__ = ("change", "error", "future", "value")
+
+    def __init__(self, change: Change[Any], future: "asyncio.Future[Any]") -> None:
+        self.change = change
+        self.future = future
+        self.value: Any = None
+        self.error: Exception | None = None
+
+
+class Commits:
+    """Runs changes in one thread, many to a transaction; a change is durable when its future has a result."""
+
+    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
+        self._connection = connection
+        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, change: Change[T]) -> "asyncio.Future[T]":
+        """A future of what `change` returns, resolved after its commit; Unavailable if that could not be confirmed."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        if self._is_closed:
+            future.set_exception(Unavailable("the store is closed"))
+        else:
+            self._queue.put(_Waiting(change, future))
+        return future
+
+    async def aclose(self) -> None:
+        """Every change that was submitted is done, and the thread has ended."""
+        self._is_closed = True
+        self._queue.put(None)
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        self._connection.close()
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch, is_last = self._gather(first)
+            self._commit(batch)
+            # The loop is gone when the process is being torn down; nobody is left to be told.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(_resolve, batch)
+            if is_last:
+                break
+
+    def _gather(self, first: _Waiting) -> tuple[list[_Waiting], bool]:
+        batch = [first]
+        while len(batch) < MAX_CHANGES and not self._queue.empty():
+            waiting = self._queue.get()
+            if waiting is None:
+                return batch, True
+            batch.append(waiting)
+        return batch, False
+
+    def _commit(self, batch: list[_Waiting]) -> None:
+        """Every change of the batch is committed or has an error; a bad one does not spoil the others."""
+        if self._transact(batch) or len(batch) == 1:
+            return
+        for waiting in batch:
+            waiting.error = None
+            self._transact([waiting])
+
+    def _transact(self, batch: list[_Waiting]) -> bool:
+        execute = self._connection.execute
+        try:
+            execute("BEGIN IMMEDIATE")
+            for waiting in batch:
+                waiting.value = waiting.change(self._connection)
+            execute("COMMIT")
+        except Exception as error:
+            with suppress(sqlite3.Error):
+                if self._connection.in_transaction:
+                    execute("ROLLBACK")
+            for waiting in batch:
+                waiting.error = _as_ours(error)
+            return False
+        return True
+
+
+def _as_ours(error: Exception) -> Exception:
+    if not isinstance(error, sqlite3.Error):
+        return error
+    ours = Unavailable("the store could not confirm the change")
+    ours.__cause__ = error
+    return ours
+
+
+def _resolve(batch: list[_Waiting]) -> None:
+    for waiting in batch:
+        if waiting.future.done():  # its waiter was cancelled; the change stands all the same
+            continue
+        if waiting.error is None:
+            waiting.future.set_result(waiting.value)
+        else:
+            waiting.future.set_exception(waiting.error)

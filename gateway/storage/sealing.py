@@ -1,0 +1,66 @@
+"""Sealing at rest: AES-256-GCM under a ring of keys, bound to where the sealed thing belongs.
+
+A sealed value opens only under the same `label`, so it cannot be moved from one record to another unnoticed.
+The first key of the ring seals, all of them open.
+"""
+
+import hashlib
+import hmac
+import os
+from collections.abc import Sequence
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from ..core.errors import CannotStart
+
+KEY_BYTES: Final = 32
+_FORMAT: Final = b"\x01"
+_ID_BYTES: Final = 4
+_NONCE_BYTES: Final = 12
+_HEAD_BYTES: Final = len(_FORMAT) + _ID_BYTES + _NONCE_BYTES
+
+
+class CannotOpen(CannotStart):
+    """No key of the ring opens this: a key is missing from `secrets.keys`, or the record was changed."""
+
+    code = "cannot-open"
+    title = "A sealed record does not open"
+
+
+class KeyRing:
+    """Seals under the first key and opens under any."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        if not keys or any(len(key) != KEY_BYTES for key in keys):
+            raise CannotStart(f"secrets.keys must hold at least one key, each base64 of {KEY_BYTES} bytes")
+        self._ciphers = {hashlib.sha256(key).digest()[:_ID_BYTES]: AESGCM(key) for key in keys}
+        self._id, self._cipher = next(iter(self._ciphers.items()))
+
+    def seal(self, label: str, plain: bytes) -> bytes:
+        """`plain`, sealed under the first key and bound to `label`."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return _FORMAT + self._id + nonce + self._cipher.encrypt(nonce, plain, label.encode())
+
+    def open(self, label: str, sealed: bytes) -> bytes:
+        """What was sealed under `label`; raises CannotOpen."""
+        cipher = self._ciphers.get(sealed[1 : 1 + _ID_BYTES])
+        if sealed[:1] != _FORMAT or cipher is None:
+            raise CannotOpen(f"no key in secrets.keys opens {label.partition(':')[0]}: was one removed or replaced?")
+        nonce = sealed[1 + _ID_BYTES : _HEAD_BYTES]
+        try:
+            return cipher.decrypt(nonce, sealed[_HEAD_BYTES:], label.encode())
+        except InvalidTag as error:
+            raise CannotOpen(f"{label.partition(':')[0]} does not open: the record was changed") from error
+
+
+class Digests:
+    """Keyed digests of what must be found or compared but not read: phone numbers, and what an event said."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def __call__(self, purpose: str, value: bytes) -> bytes:
+        """The same 16 bytes for the same value, telling nothing to who lacks the key."""
+        return hmac.digest(self._key, purpose.encode() + b"\x00" + value, "sha256")[:16]

@@ -1,0 +1,71 @@
+"""Who waits for what becomes of a message: the callers of `POST /v1/events`."""
+
+import asyncio
+from datetime import timedelta
+from typing import Final
+
+from .core.delivery import Reason
+from .core.message import Message
+from .ports import Clock, Ledger
+
+# Another process may be the one that sends: then its word is found in the Ledger.
+_LOOK_EVERY_S: Final = 0.25
+_OWN_TURN: Final = frozenset({None, Reason.RETRY, Reason.RATE})
+
+
+class Waiting:
+    """Wakes those who wait for a message when it has changed."""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._waiters: dict[str, set[asyncio.Future[Message]]] = {}
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Nobody waits any more: each is answered with what is known."""
+        self._is_closed = True
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                waiter.cancel()
+
+    def tell(self, message: Message) -> None:
+        """Everyone who waits for this message has it as it is now."""
+        for waiter in self._waiters.pop(message.tracking_id, ()):
+            if not waiter.done():
+                waiter.set_result(message)
+
+    async def outcome(self, message: Message, patience: timedelta) -> Message:
+        """The message as it stands when nothing more is to be expected within `patience`, or when that is over."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + patience.total_seconds()
+        while not self._is_closed and (left := end - loop.time()) > 0 and self._is_worth_waiting(message, left):
+            changed = loop.create_future()
+            self._waiters.setdefault(message.tracking_id, set()).add(changed)
+            try:
+                done, _ = await asyncio.wait((changed,), timeout=min(left, _LOOK_EVERY_S))
+            finally:
+                self._forget(message.tracking_id, changed)
+            if changed.cancelled():
+                break
+            if done:
+                message = changed.result()
+            else:
+                message = await self._ledger.load(message.tracking_id) or message
+        return message
+
+    def _is_worth_waiting(self, message: Message, left_s: float) -> bool:
+        if message.state.is_sending:
+            return True
+        if not message.state.is_waiting:
+            return False
+        if message.next_attempt_at is None:
+            return message.reason in _OWN_TURN
+        return message.next_attempt_at <= self._clock() + timedelta(seconds=left_s)
+
+    def _forget(self, tracking_id: str, waiter: "asyncio.Future[Message]") -> None:
+        waiters = self._waiters.get(tracking_id)
+        if waiters is not None:
+            waiters.discard(waiter)
+            if not waiters:
+                del self._waiters[tracking_id]

@@ -1,0 +1,15 @@
+"""Everything that is true only of Zalo.
+
+`addresses` and `connections` carry bytes and know exactly whether a request left us; `client` speaks httpx and
+is the room's door; `wire` reads and writes bodies; `codes` is the table of Zalo's numbers; `webhook` checks and
+reads what Zalo posts to us.
+
+The room's rules:
+
+- What Zalo may answer, and what the network may do, is a value. No flow catches an exception of this room.
+- A request is repeated by nobody here. Whether it may be repeated is said by the Outcome alone, and an Outcome
+  is `Deferred` only when Zalo said no, or when not one byte was handed to a socket.
+- Reading never raises, whatever the bytes. What cannot be read is uncertain.
+- Nothing told to a person or a log holds a token, a phone number or a value that was sent.
+- A number or a rule of Zalo's cites `docs/zalo.md`.
+"""

@@ -1,0 +1,205 @@
+"""Only what Zalo signed is believed, and what it says is read without ever raising."""
+
+import hashlib
+import hmac
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.receipt import Receipt
+from gateway.zalo.webhook import (
+    MAX_BODY_BYTES,
+    OtherEvent,
+    QuotaChanged,
+    TemplateChanged,
+    Unreadable,
+    read_webhook,
+    sign,
+    verify,
+)
+
+from .test_wire import BODIES, NOT_ZALOS
+
+APP_ID = "2074138120372622546"
+SECRET = "test-oa-secret"
+BODY = (
+    b'{"sender":{"id":"2893352839501541173"},"recipient":{"id":"84123456789"},'
+    b'"event_name":"user_received_message","message":{"delivery_time":"1602960467432",'
+    b'"msg_id":"15a0cc0bbb13bd4ce403","tracking_id":"tracking_id"},"app_id":"2074138120372622546",'
+    b'"timestamp":"1602560967477"}'
+)
+HEADER = b"mac=116d216bed99bd9280d522f2d593a2177bab7957dd91417a7b0fe00aefffa430"
+
+
+def hashed(*parts: bytes) -> bytes:
+    return b"mac=" + hashlib.sha256(b"".join(parts)).hexdigest().encode()
+
+
+def test_the_signature_of_the_vector_is_right() -> None:
+    assert len(BODY) == 272
+    assert sign(BODY, APP_ID, SECRET) == HEADER
+    assert verify(HEADER, BODY, APP_ID, [SECRET])
+
+
+@pytest.mark.parametrize("secrets", [[SECRET, "new"], ["new", SECRET], ["", SECRET]])
+def test_any_configured_secret_will_do(secrets: list[str]) -> None:
+    assert verify(HEADER, BODY, APP_ID, secrets)
+
+
+def test_a_timestamp_may_be_a_number() -> None:
+    body = b'{"event_name":"x","timestamp":1602560967477}'
+    assert verify(hashed(APP_ID.encode(), body, b"1602560967477", SECRET.encode()), body, APP_ID, [SECRET])
+
+
+TIMESTAMP = b"1602560967477"
+ID, KEY = APP_ID.encode(), SECRET.encode()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        b"",
+        b"mac=",
+        HEADER.upper(),
+        b"mac=" + HEADER[4:].upper(),
+        HEADER[4:],
+        b"mac=" + HEADER,
+        HEADER + b"," + HEADER,
+        HEADER + b" " + HEADER,
+        HEADER + b"\n",
+        b" " + HEADER,
+        HEADER[:-1],
+        HEADER + b"0",
+        b"MAC=" + HEADER[4:],
+        "mac=é".encode(),
+        b"mac=\xff\xfe" + b"0" * 62,
+        b"m" * 1_000_000,
+        hashed(ID, BODY, TIMESTAMP),  # no secret
+        hashed(BODY, TIMESTAMP, KEY),  # no app id
+        hashed(ID, BODY, KEY),  # no timestamp
+        hashed(ID, TIMESTAMP, BODY, KEY),  # another order
+        hashed(b"2893352839501541173", BODY, TIMESTAMP, KEY),  # the Official Account's id first
+        hashed(ID, BODY, TIMESTAMP, b"other"),
+        hashed(ID, json.dumps(json.loads(BODY)).encode(), TIMESTAMP, KEY),  # not the bytes as they came
+        b"mac=" + hmac.new(KEY, ID + BODY + TIMESTAMP, hashlib.sha256).hexdigest().encode(),
+        b"mac=" + hmac.new(KEY, BODY, hashlib.sha256).hexdigest().encode(),
+    ],
+)
+def test_any_other_signature_is_wrong(header: bytes | None) -> None:
+    assert not verify(header, BODY, APP_ID, [SECRET])
+
+
+@pytest.mark.parametrize("secrets", [[], [""], ["other"], ["", ""]])
+def test_without_the_right_secret_nothing_is_right(secrets: list[str]) -> None:
+    assert not verify(HEADER, BODY, APP_ID, secrets)
+    assert not verify(hashed(ID, BODY, TIMESTAMP), BODY, APP_ID, secrets)
+
+
+def test_the_same_hash_fits_no_other_split_of_the_same_bytes() -> None:
+    """Without separators `body` + `timestamp` could be cut elsewhere; strict JSON has only one cut."""
+    longer = BODY + TIMESTAMP[:5]
+    assert hashed(ID, longer, TIMESTAMP[5:], KEY) == HEADER
+    assert not verify(HEADER, longer, APP_ID, [SECRET])
+
+
+def test_the_app_id_of_the_body_is_not_believed() -> None:
+    forged = BODY.replace(APP_ID.encode(), b"666")
+    assert not verify(hashed(b"666", forged, TIMESTAMP, KEY), forged, APP_ID, [SECRET])
+
+
+@pytest.mark.parametrize(
+    "timestamp", [b'""', b"null", b"-1", b"1.5", b"true", b'"1 "', b'"\\u0661"', b"1e3", b"[]"]
+)
+def test_a_body_without_a_plain_timestamp_is_wrong(timestamp: bytes) -> None:
+    body = b'{"timestamp":' + timestamp + b"}"
+    for value in (timestamp, timestamp.strip(b'"'), b""):
+        assert not verify(hashed(ID, body, value, KEY), body, APP_ID, [SECRET])
+
+
+def test_a_body_over_the_limit_is_wrong_however_well_signed() -> None:
+    body = b'{"timestamp":"1","x":"' + b"x" * MAX_BODY_BYTES + b'"}'
+    assert not verify(hashed(ID, body, b"1", KEY), body, APP_ID, [SECRET])
+    assert read_webhook(body) == Unreadable()
+
+
+@given(st.data())
+def test_one_changed_byte_anywhere_makes_it_wrong(data: st.DataObject) -> None:
+    target, other = data.draw(st.sampled_from([(BODY, "body"), (HEADER, "header")]))
+    position = data.draw(st.integers(min_value=0, max_value=len(target) - 1))
+    byte = data.draw(st.integers(min_value=0, max_value=255).filter(lambda value: value != target[position]))
+    changed = target[:position] + bytes([byte]) + target[position + 1 :]
+    header, body = (changed, BODY) if other == "header" else (HEADER, changed)
+    assert not verify(header, body, APP_ID, [SECRET])
+
+
+@given(st.none() | st.binary(), BODIES | st.sampled_from(NOT_ZALOS))
+def test_checking_and_reading_never_raise(header: bytes | None, body: bytes) -> None:
+    assert not verify(header, body, APP_ID, [SECRET])
+    read_webhook(body, header)
+
+
+# Reading
+
+
+def event(**members: Any) -> bytes:
+    return json.dumps({"timestamp": "1602560967477", "app_id": APP_ID} | members).encode()
+
+
+def test_a_receipt_is_read() -> None:
+    delivered_at = datetime(2020, 10, 17, 18, 47, 47, 432000, UTC)
+    assert read_webhook(BODY) == Receipt("15a0cc0bbb13bd4ce403", "tracking_id", delivered_at)
+
+
+def test_the_chat_message_of_the_same_name_is_no_receipt() -> None:
+    message = {"msg_id": "chat-1", "text": "hello"}
+    body = event(event_name="user_received_message", message=message, user_id_by_app="1")
+    assert read_webhook(body) == OtherEvent("user_received_message")
+    assert read_webhook(body, b"OA OpenAPI") == OtherEvent("user_received_message")
+    assert read_webhook(body, b"ZNS") == Receipt("chat-1", None, None)
+
+
+@pytest.mark.parametrize(
+    "message", [None, [], {}, {"delivery_time": "1602960467432"}, {"delivery_time": 1, "msg_id": ""}]
+)
+def test_a_receipt_without_an_id_is_none(message: Any) -> None:
+    body = event(event_name="user_received_message", message=message)
+    assert read_webhook(body, b"ZNS") == OtherEvent("user_received_message")
+
+
+def test_a_receipt_with_an_absurd_time_is_still_one() -> None:
+    body = event(event_name="user_received_message", message={"delivery_time": "x", "tracking_id": "t"})
+    assert read_webhook(body) == Receipt(None, "t", None)
+
+
+def test_a_change_of_a_template_is_read() -> None:
+    status = {"prev_status": "PENDING_REVIEW", "new_status": "ENABLE"}
+    body = event(event_name="change_template_status", template_id="31239", status=status, reason="ok")
+    assert read_webhook(body) == TemplateChanged("31239", "status", "PENDING_REVIEW", "ENABLE", "ok")
+    body = event(event_name="change_template_quality", template_id=31239, quality="HIGH")
+    assert read_webhook(body) == TemplateChanged("31239", "quality", None, "HIGH", "")
+
+
+@pytest.mark.parametrize(("before", "after"), [(1000, 2000), ("1000", "2000")])
+def test_a_change_of_the_quota_is_read(before: Any, after: Any) -> None:
+    body = event(
+        event_name="change_oa_daily_quota", oaId="1", quota={"prev_value": before, "new_value": after}
+    )
+    assert read_webhook(body) == QuotaChanged(1000, 2000)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("user_send_text", "user_send_text"), (None, ""), (["x"], ""), ("a\nb", ""), ("", "")],
+)
+def test_every_other_event_is_kept_by_its_name(name: Any, expected: str) -> None:
+    assert read_webhook(event(event_name=name)) == OtherEvent(expected)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b'{"a":1,"a":2}'])
+def test_what_is_no_object_is_unreadable(body: bytes) -> None:
+    assert read_webhook(body) == Unreadable()
