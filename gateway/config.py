@@ -25,7 +25,6 @@ Size = Annotated[int, msgspec.Meta(ge=1, extra={"unit": "bytes"})]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,8 +129,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: Store = Store()
     zalo: Zalo = Zalo()
     delivery: Delivery = Delivery()
-    accounts: dict[Name, Account] = {}
-    callers: dict[Name, Caller] = {}
+    accounts: dict[str, Account] = {}
+    callers: dict[str, Caller] = {}
 
     def sealing_keys(self) -> list[bytes]:
         """The keys of `secrets.keys` as bytes."""
@@ -191,6 +190,7 @@ _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _DURATION_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE: Final = re.compile(r"(\d+)(B|KiB|MiB|GiB)")
 _SIZE_UNITS: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _MAX_WAIT: Final = timedelta(seconds=60)
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -246,18 +246,24 @@ class _Reading:
         tables: dict[str, Any] = {}
         for name, kind in (("secrets", Secrets), ("server", Server), ("store", Store), ("zalo", Zalo), ("delivery", Delivery)):
             tables[name] = self._table((name,), raw.get(name, {}), kind)
-        for name, kind in (("accounts", Account), ("callers", Caller)):
-            group = raw.get(name, {})
-            if not isinstance(group, dict):
-                self._fault((name,), f"`{name}` must hold tables such as [{name}.main]")
-                continue
-            tables[name] = {one: self._table((name, one), table, kind) for one, table in group.items()}
+        tables["accounts"] = self._group("accounts", raw, Account)
+        tables["callers"] = self._group("callers", raw, Caller)
         if self.faults:
             return None
         settings = Settings(**tables)
         for place, what in _broken_promises(settings, has_unset=bool(self.unset)):
             self._fault(place, what)
         return None if self.faults else settings
+
+    def _group(self, name: str, raw: dict[str, Any], kind: type[T]) -> dict[str, T | None]:
+        group = raw.get(name, {})
+        if not isinstance(group, dict):
+            self._fault((name,), f"`{name}` must hold tables such as [{name}.main]")
+            return {}
+        for one in group:
+            if not _NAME.fullmatch(one):
+                self._fault((name, one), f"{name}.{one}: a name may hold letters, digits, '.', '_' and '-' only")
+        return {one: self._table((name, one), table, kind) for one, table in group.items()}
 
     def _table(self, place: tuple[str, ...], raw: Any, kind: type[T]) -> T | None:
         if not isinstance(raw, dict):
@@ -270,15 +276,12 @@ class _Reading:
                 filled[field.name] = self._with_unit((*place, field.name), filled[field.name], field.type)
         if len(self.faults) > before:
             return None
-        pending = [key for key, value in filled.items() if "${" in str(value)]
+        if kind is Caller and isinstance(digests := filled.get("key_sha256"), list):
+            # The text of a variable that is not set is no digest; that it is not set has been noted.
+            filled["key_sha256"] = [it for it in digests if "${" not in str(it)]
         try:
             return msgspec.convert(filled, kind, builtin_types=(timedelta,))
         except msgspec.ValidationError as error:
-            if pending and "matching regex" in str(error):
-                # The text of a variable that is not set stands where a digest belongs.
-                filled = {key: value for key, value in filled.items() if key not in pending}
-                filled.update({key: [] for key in pending})
-                return msgspec.convert(filled, kind, builtin_types=(timedelta,))
             at = re.search(r"`\$\.?([^`]*)`$", str(error))
             unknown = re.search(r"unknown field `([^`]*)`", str(error))
             key = unknown[1] if unknown else (re.split(r"[.\[]", at[1])[0] if at else "")

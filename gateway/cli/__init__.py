@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from .. import __version__
+from gateway import __version__
+
 from .check import check, openapi, preview
 from .demo import demo
 from .keys import key

@@ -8,16 +8,17 @@ import click
 import msgspec
 import yaml
 
-from ..config import Loaded
-from ..core.caller import Caller
-from ..core.document import read_document
-from ..core.event import read_event
-from ..core.identity import identify
-from ..core.mapping import Skipped, check_samples, fill
-from ..core.phone import mask
-from ..http.openapi import document
-from ..intake import unmapped
-from ..wiring import mappings_of
+from gateway.config import Loaded
+from gateway.core.caller import Caller
+from gateway.core.document import read_document
+from gateway.core.event import read_event
+from gateway.core.identity import identify
+from gateway.core.mapping import Skipped, check_samples, fill
+from gateway.core.phone import mask
+from gateway.http.openapi import document
+from gateway.intake import unmapped
+from gateway.wiring import mappings_of
+
 from .terminal import Asking, err, fail, out, pretty, with_config
 
 
@@ -46,8 +47,8 @@ def check(asking: Asking) -> None:
 
 def _loaded_or_faults(asking: Asking) -> tuple[Loaded | None, list[str]]:
     """The configuration, and every fault in it and in what lies beside it."""
-    from ..config import BrokenConfig
-    from ..core.mapping import MappingFaults
+    from gateway.config import BrokenConfig
+    from gateway.core.mapping import MappingFaults
 
     try:
         loaded = asking.load(may_be_unset=True)

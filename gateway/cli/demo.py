@@ -11,17 +11,17 @@ from typing import Any, Final
 
 import click
 import msgspec
-from rich.padding import Padding
+from rich.json import JSON
 from rich.rule import Rule
-from rich.syntax import Syntax
 
-from ..config import Loaded
-from ..core.message import Entry
-from ..storage import open_store
+from gateway.config import Loaded
+from gateway.core.message import Entry
+from gateway.storage import open_store
+
 from .messages import print_timeline
 from .serve import authorise, serving, simulating, uvloop_runner
 from .simulated import caller_key, load_simulated
-from .terminal import Asking, err, fail, out, pretty, with_config
+from .terminal import Asking, err, fail, out, with_config
 
 _PATIENCE_S: Final = 15.0
 _LOOK_EVERY_S: Final = 0.1
@@ -143,7 +143,7 @@ async def _play(number: int, scene: Scene, url: str) -> list[str]:
     status, headers, answer = await _call(f"{url}/v1/events", key, scene.event)
     replayed = headers.get("Idempotency-Replayed") == "true"
     out.print(f"HTTP {status}{'  Idempotency-Replayed: true' if replayed else ''}", style="name", markup=False)
-    out.print(Padding(Syntax(pretty(answer), "json", theme="ansi_dark", background_color="default"), (0, 0, 0, 2)))
+    out.print(JSON(json.dumps(answer, ensure_ascii=False), indent=2))
     message = answer.get("message", answer)
     surprises = _differences(scene, status, replayed, answer, message)
     if scene.ends is not None:

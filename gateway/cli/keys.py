@@ -4,7 +4,7 @@ import secrets
 
 import click
 
-from ..config import key_digest
+from gateway.config import key_digest
 
 
 @click.group()

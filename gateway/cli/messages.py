@@ -8,14 +8,15 @@ from typing import TypeVar
 import click
 from rich.table import Table
 
-from ..core.caller import Caller
-from ..core.delivery import DeliveryError
-from ..core.errors import NotFound
-from ..core.message import Entry
-from ..http.messages import read_query
-from ..http.views import MessageView, view, view_with_timeline
-from ..storage import SqliteStore
-from ..wiring import now
+from gateway.core.caller import Caller
+from gateway.core.delivery import DeliveryError
+from gateway.core.errors import NotFound
+from gateway.core.message import Entry
+from gateway.http.messages import read_query
+from gateway.http.views import MessageView, view, view_with_timeline
+from gateway.storage import SqliteStore
+from gateway.wiring import now
+
 from .terminal import STYLES, Asking, out, pretty, with_config
 
 T = TypeVar("T")
@@ -40,7 +41,7 @@ def messages() -> None:
 @click.option("--cursor", help="Where the list before ended.")
 @click.option("--json", "is_json", is_flag=True, help="For scripts.")
 @click.pass_obj
-def list_(asking: Asking, is_json: bool, event_type: str | None, limit: int, **filters: str | None) -> None:
+def list_(asking: Asking, /, is_json: bool, event_type: str | None, limit: int, **filters: str | None) -> None:
     """List messages, newest first.
 
     \b

@@ -14,15 +14,16 @@ import click
 import uvicorn
 import uvloop
 
-from ..config import Loaded
-from ..core.errors import CannotStart
-from ..core.grant import Rotated
-from ..simulator import Simulator
-from ..storage import SqliteStore, open_store
-from ..telemetry import Telemetry, quiet_libraries
-from ..tokens import adopt
-from ..wiring import now, running
-from ..zalo.wire import read_grant
+from gateway.config import Loaded
+from gateway.core.errors import CannotStart
+from gateway.core.grant import Rotated
+from gateway.simulator import Simulator
+from gateway.storage import SqliteStore, open_store
+from gateway.telemetry import Telemetry, quiet_libraries
+from gateway.tokens import adopt
+from gateway.wiring import now, running
+from gateway.zalo.wire import read_grant
+
 from .simulated import caller_key, load_simulated
 from .terminal import Asking, err, out, pretty, with_config
 
@@ -52,6 +53,7 @@ class Listener:
             lifespan="on" if has_lifespan else "off",
             access_log=False,
             log_config=None,
+            proxy_headers=False,
             server_header=False,
             date_header=False,
             timeout_graceful_shutdown=_GRACE_S,
@@ -98,7 +100,10 @@ async def simulating(port: int = 0, *, is_realistic: bool = False) -> AsyncItera
     simulated = Simulator(realistic=is_realistic)
     listener = Listener(simulated.app, "127.0.0.1", port, has_lifespan=True)
     async with listener.serving():
-        yield simulated, listener.url
+        try:
+            yield simulated, listener.url
+        finally:
+            simulated.hang_up()
 
 
 @asynccontextmanager
@@ -195,6 +200,7 @@ def simulator(host: str, port: int, realistic: bool, webhook: str | None) -> Non
         async with listener.serving():
             out.print(f"listening on {listener.url}", markup=False)
             await _stop_signal()
+            simulated.hang_up()
 
     with uvloop_runner() as runner:
         runner.run(simulate())

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ..config import Loaded, SettingFault, key_digest, load
+from gateway.config import Loaded, SettingFault, key_digest, load
 
 _SEALING_KEY: Final = base64.b64encode(b"simulated stores hold no secrets").decode()
 _CALLBACK_SECRET: Final = "whsec_" + base64.b64encode(b"simulated callbacks").decode()

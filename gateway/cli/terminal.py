@@ -10,10 +10,11 @@ import msgspec
 from rich.console import Console
 from rich.theme import Theme
 
-from ..config import BrokenConfig, Loaded, load
-from ..core.errors import CannotStart, GatewayError
-from ..core.mapping import MappingFaults
-from ..storage import SqliteStore, kind_of, open_store
+from gateway.config import BrokenConfig, Loaded, load
+from gateway.core.errors import CannotStart, GatewayError
+from gateway.core.mapping import MappingFaults
+from gateway.storage import SqliteStore, kind_of, open_store
+
 from .simulated import load_simulated
 
 _THEME = Theme({"good": "green", "bad": "bold red", "doubtful": "yellow", "faint": "dim", "name": "bold"})
@@ -73,8 +74,8 @@ class Group(click.Group):
                 err.print(str(fault), style="bad", markup=False)
         except GatewayError as error:
             err.print(f"{'cannot start: ' if type(error) is CannotStart else ''}{error.detail}", style="bad", markup=False)
-            for fault in error.errors:
-                err.print(f"  {fault.pointer or '(the event)'}: {fault.detail}", markup=False)
+            for one in error.errors:
+                err.print(f"  {one.pointer or '(the event)'}: {one.detail}", markup=False)
         except BrokenPipeError:
             sys.stderr.close()
         ctx.exit(2)

@@ -8,12 +8,13 @@ from typing import Any, Final
 import click
 from rich.table import Table
 
-from ..core.errors import CannotStart
-from ..core.grant import Grant, Rotated
-from ..gates import cure_of_credentials
-from ..tokens import adopt
-from ..wiring import now
-from ..zalo.wire import read_grant
+from gateway.core.errors import CannotStart
+from gateway.core.grant import Grant, Rotated
+from gateway.gates import cure_of_credentials
+from gateway.tokens import adopt
+from gateway.wiring import now
+from gateway.zalo.wire import read_grant
+
 from .terminal import Asking, out, pretty, with_config
 
 REFRESH_LIFE: Final = timedelta(days=90)

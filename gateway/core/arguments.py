@@ -43,7 +43,7 @@ def filtered(
     signature = inspect.signature(known.apply)
     if node.dyn_args is not None or node.dyn_kwargs is not None:
         raise BadArguments("takes * arguments", "write them one by one")
-    given = {str(pair.key): pair.value for pair in node.kwargs if isinstance(pair, nodes.Keyword)}
+    given = {str(pair.key): pair.value for pair in node.kwargs}
     try:
         bound = signature.bind(part, *node.args, **given)
     except TypeError as error:
@@ -52,9 +52,7 @@ def filtered(
     for parameter, one in _pairs(signature, bound):
         value = _argument(parameter, one, compile_node, labels) if isinstance(one, nodes.Node) else one
         if value is _UNFIT:
-            raise BadArguments(
-                f"needs a constant for {parameter.name}", f"write {_usage(node.name, signature)}"
-            )
+            raise BadArguments(f"needs a constant for {parameter.name}", f"write {_usage(node.name, signature)}")
         arguments.append(value)
     if known.check is not None:
         try:
@@ -69,9 +67,7 @@ def filtered(
 _UNFIT = object()
 
 
-def _pairs(
-    signature: inspect.Signature, bound: inspect.BoundArguments
-) -> list[tuple[inspect.Parameter, Any]]:
+def _pairs(signature: inspect.Signature, bound: inspect.BoundArguments) -> list[tuple[inspect.Parameter, Any]]:
     """Each of the function's parameters but its first, with the node given for it or its default."""
     bound.apply_defaults()
     pairs: list[tuple[inspect.Parameter, Any]] = []

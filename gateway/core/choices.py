@@ -19,7 +19,7 @@ class Table(dict[str, str]):
 def default(value: Evaluate, other: Evaluate, empty: bool = False) -> Evaluate:
     """The value, or `other` where it is missing or null.
 
-    With `empty=true` blank text, and lists and objects without members, count as missing too; 0 and false never.
+    With `empty=true` blank text and lists and objects without members count as missing too; 0 and false never.
     """
 
     def choose(names: Names) -> Any:
@@ -95,7 +95,7 @@ def _is_defined(value: Evaluate, names: Names) -> bool:
     return True
 
 
-# Each answers `value is NAME`. Only `defined`, `undefined`, `filled` and `empty` may be asked of a missing name.
+# Each answers `value is NAME`. Of a missing name only `defined`, `undefined`, `filled` and `empty` may be asked.
 TESTS: Final[Mapping[str, Callable[[Evaluate, Names], bool]]] = {
     "boolean": lambda value, names: isinstance(value(names), bool),
     "defined": _is_defined,

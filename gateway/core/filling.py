@@ -129,9 +129,7 @@ def fill(mapping: Mapping, event: Event) -> Filled | Skipped:
         raise _error(made.troubles)
     if made.choice is None or made.phone is None:
         return Skipped()
-    return Filled(
-        made.choice.template_id, made.phone, made.template_data, made.choice.secret, made.not_before
-    )
+    return Filled(made.choice.template_id, made.phone, made.template_data, made.choice.secret, made.not_before)
 
 
 def draft(mapping: Mapping, event: Event) -> Draft:

@@ -33,9 +33,7 @@ from .values import Refusal
 MAX_SOURCE: Final = 4000  # characters of one value in a mapping
 _MAX_DEPTH: Final = 60
 
-_GRAMMAR: Final = Environment(
-    autoescape=True, keep_trailing_newline=True
-)  # parses; it never renders anything
+_GRAMMAR: Final = Environment(autoescape=True, keep_trailing_newline=True)  # parses; it never renders anything
 
 
 class ExpressionFault(msgspec.Struct, frozen=True):
@@ -87,9 +85,7 @@ def _parse_text(source: str) -> list[nodes.Expr]:
     found: list[nodes.Expr] = []
     for node in Parser(_GRAMMAR, source).parse().body:
         if not isinstance(node, nodes.Output):
-            raise _broken(
-                node.lineno, "holds a statement {% … %}", "write expressions only: {{ a if b else c }}"
-            )
+            raise _broken(node.lineno, "holds a statement {% … %}", "write expressions only: {{ a if b else c }}")
         found += node.nodes
     return found or [nodes.Const("")]
 
@@ -194,9 +190,7 @@ class _Compiler:
         return sliced(self.compile(node.node), slice(*ends))
 
     def sign(self, node: nodes.Neg | nodes.Pos) -> Expression:
-        return applied(
-            self.compile(node.node), values.negate if isinstance(node, nodes.Neg) else values.exact
-        )
+        return applied(self.compile(node.node), values.negate if isinstance(node, nodes.Neg) else values.exact)
 
     def negation(self, node: nodes.Not) -> Expression:
         part = self.compile(node.node)

@@ -1,6 +1,6 @@
 """Where a text may be cut without breaking what a reader sees as one character (Unicode's grapheme clusters).
 
-`re` has no `\\X`, and the full tables are not worth a dependency: this covers combining marks, variation
+The module `re` does not know them, and the full tables are not worth a dependency: this covers combining marks, variation
 selectors, joined emoji with skin tones, flags, keycaps, and Hangul. Indic conjuncts may be cut after a
 virama.
 """

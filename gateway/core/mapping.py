@@ -1,8 +1,8 @@
 """The mappings in force: compiled from files, all of them or none, and filled from events.
 
-This is the front door of the mapping language. Behind it `mapping_file` reads one file, `grammar` compiles what
-it holds to `expressions`, `transforms` has the filters, `filling` fills, and `samples` compares the outcome with
-what the platform team expects.
+This is the front door of the mapping language. Behind it `mapping_file` reads one file, `grammar` compiles
+what it holds to `expressions`, `transforms` has the filters, `filling` fills, and `samples` compares the
+outcome with what the platform team expects.
 """
 
 import hashlib
@@ -114,9 +114,7 @@ def _snapshots(templates: Dict[str, bytes], faults: list[ConfigFault]) -> dict[s
         try:
             template = read_template(raw)
         except UnreadableTemplate as unreadable:
-            faults.append(
-                ConfigFault(file, unreadable.line, unreadable.detail, "record it again: templates pull")
-            )
+            faults.append(ConfigFault(file, unreadable.line, unreadable.detail, "record it again: templates pull"))
             continue
         if template.id and template.id != stem:
             what = f"is the snapshot of template {template.id}"

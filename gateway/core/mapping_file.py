@@ -104,9 +104,7 @@ class _Reader:
             return ""
         name = self.file.text(("account",), value)
         if name not in accounts:
-            self.file.fault(
-                ("account",), f"account `{clip(name)}` is not configured", nearest_to(name, accounts)
-            )
+            self.file.fault(("account",), f"account `{clip(name)}` is not configured", nearest_to(name, accounts))
         return name
 
     def _expires_after(self, value: Any) -> timedelta:
@@ -116,17 +114,13 @@ class _Reader:
         except ValueError:
             span = timedelta()
         if not _SHORTEST_LIFE <= span <= _LONGEST_LIFE:
-            self.file.fault(
-                ("expires_after",), "`expires_after` is no duration that a message can have", cure
-            )
+            self.file.fault(("expires_after",), "`expires_after` is no duration that a message can have", cure)
         return span
 
     def _not_before(self, value: Any) -> Rule | None:
         if value is None:
             return None
-        expression = self.file.expression(
-            ("not_before",), self.file.text(("not_before",), value), self.labels
-        )
+        expression = self.file.expression(("not_before",), self.file.text(("not_before",), value), self.labels)
         if expression is None:
             return None
         if expression.is_constant:
@@ -139,9 +133,7 @@ class _Reader:
 
     def _labels(self, tables: Any) -> Labels:
         if not isinstance(tables, dict):
-            self.file.fault(
-                ("labels",), "`labels` is not a table", "write [labels.NAME] and code = text below it"
-            )
+            self.file.fault(("labels",), "`labels` is not a table", "write [labels.NAME] and code = text below it")
             return {}
         return {name: self._table(name, codes) for name, codes in tables.items()}
 

@@ -24,8 +24,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_SECONDS: Final = (10**8, 7_258_118_400)
 _ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}")
 _ISO: Final = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?|[0-9]{8}[Tt][0-9]{4}([0-9]{2})?)"
-    r"([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)?"
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?"
+    r"|[0-9]{8}[Tt][0-9]{4}([0-9]{2})?)([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)?"
 )
 _EPOCH_TEXT: Final = re.compile(r"[0-9]{9,13}(\.[0-9]{1,9})?")
 _LONGEST: Final = 40
@@ -86,14 +86,14 @@ def moment_of(value: object) -> Moment:
     return _in_range(moment)
 
 
-def local(value: object, format: str, zone: str = VIETNAM) -> str:
+def local(value: object, format: str, zone: str = VIETNAM) -> str:  # noqa: A002  (the contract names it so)
     """The time as it reads in `zone`, written by the strftime `format`; a date alone is never shifted."""
     return _writer(format)(_at(moment_of(value), _zone(zone)))
 
 
-def check_local(format: str, zone: str = VIETNAM) -> None:
+def check_local(form: str, zone: str = VIETNAM) -> None:
     """Nothing if `local` can write this; raises BadFormat."""
-    _writer(format)
+    _writer(form)
     _zone(zone)
 
 
@@ -126,9 +126,7 @@ def days_between(value: object, other: object, zone: str = VIETNAM) -> int:
     try:
         end = moment_of(other)
     except Refusal as refusal:
-        raise type(refusal)(
-            f"{refusal.detail} (the second time of days_between)", where=refusal.where
-        ) from None
+        raise type(refusal)(f"{refusal.detail} (the second time of days_between)", where=refusal.where) from None
     return (_at(end, place).date() - _at(moment_of(value), place).date()).days
 
 
@@ -198,8 +196,8 @@ def _zone(name: str) -> ZoneInfo:
 
 
 @lru_cache(maxsize=1024)
-def _writer(format: str) -> Callable[[datetime], str]:
-    pieces = re.split(r"(%-?(?s:.)|%)", format)
+def _writer(form: str) -> Callable[[datetime], str]:
+    pieces = re.split(r"(%-?(?s:.)|%)", form)
     for at, piece in enumerate(pieces):
         if not piece.startswith("%"):
             pieces[at] = piece.replace("{", "{{").replace("}", "}}")

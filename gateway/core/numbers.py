@@ -18,6 +18,7 @@ from .values import (
 
 _DECIMAL_TEXT: Final = re.compile(r"[+-]?[0-9]{1,24}(\.[0-9]{1,20})?")
 _MAX_PLACES: Final = 10
+_LONGEST: Final = 100
 _WIDE: Final = Context(prec=60)  # the default context's 28 digits are too few for 24 and their decimals
 _WORDS: Final = ((10**9, "tỷ"), (10**6, "triệu"), (10**3, "nghìn"))
 
@@ -26,7 +27,7 @@ def number(value: object) -> Number:
     """The exact number, from a number or from decimal text like `"1000000.00"`; nothing is guessed."""
     if not isinstance(value, str):
         return exact(value)
-    text = value.strip() if len(value) < 100 else ""
+    text = value.strip() if len(value) < _LONGEST else ""
     if not _DECIMAL_TEXT.fullmatch(text):
         raise Refusal("is not a number: only digits, with a point before decimals")
     return exact(Decimal(text))
@@ -40,16 +41,12 @@ def vnd(value: object, suffix: str = "đ", sep: str = ".") -> str:
     return _grouped(exact(amount), sep) + suffix
 
 
-def grouped(
-    value: object, places: int | None = None, sep: str = ".", point: str = ",", suffix: str = ""
-) -> str:
+def grouped(value: object, places: int | None = None, sep: str = ".", point: str = ",", suffix: str = "") -> str:
     """The number with its thousands set apart, rounded to `places` or with the decimals that it has."""
     whole, _, rest = number_text(_to_places(number(value), places)).partition(".")
     decimals = rest if places is None else rest.ljust(places, "0")
     sign = "-" if whole.startswith("-") else ""
-    return (
-        sign + _grouped(int(whole.removeprefix("-")), sep) + (point + decimals if decimals else "") + suffix
-    )
+    return sign + _grouped(int(whole.removeprefix("-")), sep) + (point + decimals if decimals else "") + suffix
 
 
 def percent(value: object, places: int | None = None, point: str = ",", suffix: str = "%") -> str:
@@ -61,9 +58,9 @@ def short_words(value: object, places: int = 1, point: str = ",") -> str:
     """The number in short words: 1500000 becomes `1,5 triệu`; below a thousand it stays digits."""
     amount = number(value)
     for size, word in _WORDS:
-        scaled = _to_places(divide(amount, size), places)
-        if not -1 < scaled < 1:
-            return f"{grouped(scaled, None, '.', point)} {word}"
+        in_lower_words = _to_places(divide(amount, size // 1000), places)
+        if not -1000 < in_lower_words < 1000:  # also what only rounding makes a thousand of them
+            return f"{grouped(_to_places(divide(amount, size), places), None, '.', point)} {word}"
     return grouped(amount, places if amount != int(amount) else None, ".", point)
 
 

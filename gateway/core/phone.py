@@ -14,9 +14,7 @@ Phone = NewType("Phone", str)
 _NINE: Final = 9
 # Spaces, dots, dashes and brackets, and the invisible direction marks that come along when a number is
 # pasted.
-_DECORATION: Final = re.compile(
-    r"[\s.\-()\[\]\u2010-\u2015\u2212\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+"
-)
+_DECORATION: Final = re.compile(r"[\s.\-()\[\]\u2010-\u2015\u2212\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+")
 _SPREADSHEET: Final = re.compile(r"\s*(\+?[0-9]{9,14})\.0+\s*")
 _LONGEST: Final = 60  # characters of decorated text that are looked at
 # What may stand before the nine digits. Length decides, so `841234567` is local and the 084x range is safe:
@@ -86,5 +84,6 @@ def _mobile() -> re.Pattern[str]:
     Its plan also counts the 1xx service ranges as mobile, which no person has, hence the first look.
     """
     plan = phonenumbers.PhoneMetadata.metadata_for_region("VN")
-    assert plan is not None and plan.mobile is not None
+    if plan is None or plan.mobile is None:
+        raise LookupError("phonenumbers has no numbering plan of Vietnam")
     return re.compile(f"(?=[35789])(?:{plan.mobile.national_number_pattern})")

@@ -23,9 +23,7 @@ from .phone import mask
 
 _OUTCOMES: Final = ("template_id", "phone", "template_data", "not_before", "skipped", "error")
 _REQUIRED: Final = ("template_id", "phone", "template_data")
-_CODES: Final = tuple(
-    error.code for error in (MappingFailed, TemplateConstraint, InvalidPhone, MalformedEvent)
-)
+_CODES: Final = tuple(error.code for error in (MappingFailed, TemplateConstraint, InvalidPhone, MalformedEvent))
 _NEAR: Final = 0.6
 
 
@@ -69,9 +67,7 @@ def _check(mapping: Mapping, samples: list[_Sample], *, has_any: bool) -> Iterab
     for choice in mapping.choices:
         if choice.template is not None and not choice.template.is_sendable:
             what = f"template {choice.template_id} is {clip(choice.template.status)} at Zalo"
-            yield ConfigFault(
-                mapping.file, choice.line, what, "use another template, or pull the snapshot again"
-            )
+            yield ConfigFault(mapping.file, choice.line, what, "use another template, or pull the snapshot again")
     yield from _misspelt(mapping, [sample.event for sample in samples if sample.event is not None])
     for sample in samples:
         if sample.event is not None:
@@ -98,9 +94,7 @@ def _read(file: str, raw: bytes, event_type: str, faults: list[ConfigFault]) -> 
     event = {"id": "sample", "type": event_type, **document["event"]}
     if event["type"] != event_type:
         wrong.append(
-            sample.fault(
-                "event", f"its event is of another type than `{event_type}`", "move it or mend its type"
-            )
+            sample.fault("event", f"its event is of another type than `{event_type}`", "move it or mend its type")
         )
     if wrong:
         faults += wrong
@@ -112,8 +106,7 @@ def _read(file: str, raw: bytes, event_type: str, faults: list[ConfigFault]) -> 
     except MalformedEvent as error:
         if expect.get("error") != error.code:
             faults += [
-                sample.fault("event", f"event{fault.pointer} {fault.detail}", "mend it")
-                for fault in error.errors
+                sample.fault("event", f"event{fault.pointer} {fault.detail}", "mend it") for fault in error.errors
             ]
         return sample
 
@@ -137,9 +130,7 @@ def _shape(sample: _Sample) -> Iterable[ConfigFault]:
             )
     elif "skipped" in expect:
         if expect["skipped"] is not True:
-            yield sample.fault(
-                "skipped", "`skipped` can only be true", "write true, or expect something else"
-            )
+            yield sample.fault("skipped", "`skipped` can only be true", "write true, or expect something else")
     else:
         for key in _REQUIRED:
             if key not in expect:
@@ -169,9 +160,7 @@ def _compare(mapping: Mapping, sample: _Sample, event: Event) -> Iterable[Config
         )
 
 
-def _compare_error(
-    mapping: Mapping, sample: _Sample, made: Draft, error: GatewayError
-) -> Iterable[ConfigFault]:
+def _compare_error(mapping: Mapping, sample: _Sample, made: Draft, error: GatewayError) -> Iterable[ConfigFault]:
     expected = sample.expect.get("error")
     if expected == error.code:
         return
@@ -202,9 +191,7 @@ def _compare_filled(sample: _Sample, made: Filled) -> Iterable[ConfigFault]:
         one, other = wanted.get(name), made.template_data.get(name)
         if one != other:
             shown = (
-                "another text (it is secret)"
-                if name in made.secret
-                else f"{_shown(one)} and gets {_shown(other)}"
+                "another text (it is secret)" if name in made.secret else f"{_shown(one)} and gets {_shown(other)}"
             )
             yield sample.fault(name, f"expects for `{clip(name)}` {shown}", cure)
     if "not_before" in expect:

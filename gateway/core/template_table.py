@@ -109,9 +109,7 @@ class TemplateTable:
     def _names(self, key: str, params: tuple[Rule, ...]) -> frozenset[str]:
         names, known = self.table.get(key, []), [rule.key for rule in params]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            self.file.fault(
-                (*self.path, key), f"`{key}` is not a list of parameters", f'write {key} = ["name"]'
-            )
+            self.file.fault((*self.path, key), f"`{key}` is not a list of parameters", f'write {key} = ["name"]')
             return frozenset()
         for place, name in enumerate(names):
             if name not in known:

@@ -42,9 +42,7 @@ class TomlFile(msgspec.Struct):
         """Notes each key of the table that is not known, with the nearest one that is."""
         for key in table:
             if key not in known:
-                self.fault(
-                    (*path, key), f"`{clip(key)}` is not a key of a mapping here", nearest_to(key, known)
-                )
+                self.fault((*path, key), f"`{clip(key)}` is not a key of a mapping here", nearest_to(key, known))
 
     def text(self, path: Path, value: Any) -> str:
         """The value if it is text, else ""."""

@@ -78,10 +78,7 @@ class _Locator:
         self._value(path)
 
     def _text_start(self) -> int:
-        long = (
-            self.text[self.at : self.at + 3] in ('"""', "'''")
-            and self.text[self.at + 3 : self.at + 4] == "\n"
-        )
+        long = self.text[self.at : self.at + 3] in ('"""', "'''") and self.text[self.at + 3 : self.at + 4] == "\n"
         return self.at + 4 if long else self.at
 
     def _value(self, path: Path) -> None:
@@ -158,8 +155,6 @@ def _unquoted(written: str) -> str:
     if not written.startswith('"'):
         return written
     return _ESCAPE.sub(
-        lambda found: (
-            chr(int(found[1] or found[2], 16)) if found[3] is None else _ESCAPES.get(found[3], found[3])
-        ),
+        lambda found: chr(int(found[1] or found[2], 16)) if found[3] is None else _ESCAPES.get(found[3], found[3]),
         written[1:-1],
     )

@@ -52,9 +52,7 @@ def shorten(value: object, n: int, end: str = "…") -> str:
 def check_shorten(n: int, end: str = "…") -> None:
     """Nothing if a text can be cut so; raises ValueError with the cure."""
     if not len(end) < n <= _MAX_COUNT:
-        raise ValueError(
-            f"shorten needs a number above {len(end)}, the length of its end, up to {_MAX_COUNT}"
-        )
+        raise ValueError(f"shorten needs a number above {len(end)}, the length of its end, up to {_MAX_COUNT}")
 
 
 def string(value: object) -> str:
@@ -196,9 +194,7 @@ def check_count(n: int | None = None) -> None:
         raise ValueError(f"a count lies between 0 and {_MAX_COUNT}")
 
 
-def join(
-    value: object, sep: str = "", item: str | None = None, first: int | None = None, more: str = ""
-) -> str:
+def join(value: object, sep: str = "", item: str | None = None, first: int | None = None, more: str = "") -> str:
     """The items of a list as one text.
 
     Each is written by the pattern `item` (`"{qty} x {name}"`, members in braces), or as it is without one.
@@ -207,9 +203,7 @@ def join(
     """
     if not isinstance(value, list):
         raise (
-            Absent("is null where a list is needed")
-            if value is None
-            else Refusal(f"is {kind(value)}, not a list")
+            Absent("is null where a list is needed") if value is None else Refusal(f"is {kind(value)}, not a list")
         )
     shown = value if first is None else value[:first]
     pieces: list[str] = []

@@ -21,9 +21,7 @@ from .errors import pointer
 
 MAX_TEXT: Final = 20_000  # characters; the longest parameter of Zalo has 200
 MAX_NUMBER: Final = 10**24
-_MAX_PLACES: Final = (
-    20  # digits behind the point that are written out; a longer number has to be rounded first
-)
+_MAX_PLACES: Final = 20  # digits behind the point that are written out; a longer number has to be rounded first
 _MAX_MARKS: Final = 40  # Unicode's stream-safe text has at most 30 in a row; sorting many costs their square
 
 _EXACT: Final = Context(prec=60, traps=[DivisionByZero, InvalidOperation, Overflow])

@@ -7,7 +7,8 @@ from litestar import Litestar, Request, Response, get
 from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.types import ControllerRouterHandler
 
-from ..core.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFound
+from gateway.core.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFound
+
 from . import problems
 from .doors import JSON, Answer, Doors, answer_of_error, answer_of_surprise
 from .events import events_handlers
@@ -39,7 +40,7 @@ def make_public_app(doors: Doors) -> Litestar:
 def _schema_handler() -> Any:
     body = problems.encode(document())
 
-    @get("/schema/openapi.json", sync_to_thread=False)
+    @get("/schema/openapi.json")
     async def schema() -> Response[bytes]:
         return Response(body, media_type=JSON)
 
@@ -64,6 +65,7 @@ def _app(doors: Doors, routes: Sequence[ControllerRouterHandler]) -> Litestar:
 
     return Litestar(
         route_handlers=routes,
+        logging_config=None,  # the process's logging is telemetry's
         openapi_config=None,  # ours is made by http/openapi.py, which knows the raw handlers too
         exception_handlers={
             GatewayError: on_gateway_error,

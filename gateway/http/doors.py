@@ -2,23 +2,23 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
-from litestar.types import Message as AsgiMessage
 from litestar.types import Receive, Send
 
-from ..core.caller import Bucket, Caller
-from ..core.delivery import State
-from ..core.errors import GatewayError, TooLarge, Unauthenticated, Unavailable
-from ..core.mapping import MappingSet
-from ..core.message import Message
-from ..gates import Gates
-from ..intake import Intake
-from ..ports import Clock, Ledger, Observer
-from ..receipts import Receipts
-from ..waiting import Waiting
+from gateway.core.caller import Bucket, Caller
+from gateway.core.delivery import State
+from gateway.core.errors import GatewayError, TooLarge, Unauthenticated, Unavailable
+from gateway.core.mapping import MappingSet
+from gateway.core.message import Message
+from gateway.gates import Gates
+from gateway.intake import Intake
+from gateway.ports import Clock, Ledger, Observer
+from gateway.receipts import Receipts
+from gateway.waiting import Waiting
+
 from . import problems
 from .views import MessageView, view
 
@@ -124,8 +124,10 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int
     announced = headers.get(b"content-length", b"")
     if announced.isdigit() and int(announced[:20]) > limit:
         raise too_large
-    message: AsgiMessage = await receive()
-    body: bytes = message.get("body", b"")  # type: ignore[assignment]  # litestar types the union of all messages
+    message: Any = await receive()
+    if message["type"] == "http.disconnect":
+        raise Disconnected
+    body: bytes = message.get("body", b"")
     if not message.get("more_body"):
         if len(body) > limit:
             raise too_large
@@ -135,7 +137,7 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Disconnected
-        part: bytes = message.get("body", b"")  # type: ignore[assignment]  # as above
+        part: bytes = message.get("body", b"")
         parts.append(part)
         size += len(part)
     if size > limit:

@@ -7,9 +7,9 @@ from litestar import asgi
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import Receive, Scope, Send
 
-from ..core.caller import Caller
-from ..core.document import read_document
-from ..core.errors import (
+from gateway.core.caller import Caller
+from gateway.core.document import read_document
+from gateway.core.errors import (
     ForbiddenEventType,
     GatewayError,
     InvalidPhone,
@@ -20,11 +20,12 @@ from ..core.errors import (
     TooManyRequests,
     UnsupportedMediaType,
 )
-from ..core.event import Event, has_controls, read_event
-from ..core.mapping import Skipped, fill
-from ..core.message import Message
-from ..core.phone import mask
-from ..intake import unmapped
+from gateway.core.event import Event, has_controls, read_event
+from gateway.core.mapping import Skipped, fill
+from gateway.core.message import Message
+from gateway.core.phone import mask
+from gateway.intake import unmapped
+
 from . import problems
 from .doors import (
     Answer,

@@ -5,7 +5,8 @@ from typing import Any
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 
-from ..core.errors import Unavailable
+from gateway.core.errors import Unavailable
+
 from . import problems
 from .doors import JSON, Doors
 
@@ -15,7 +16,7 @@ _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 def live_handler() -> HTTPRouteHandler:
     """The process answers; nothing else is looked at."""
 
-    @get("/livez", sync_to_thread=False)
+    @get("/livez")
     async def livez() -> Response[bytes]:
         return Response(b'{"status":"ok"}', media_type=JSON)
 
@@ -25,7 +26,7 @@ def live_handler() -> HTTPRouteHandler:
 def health_handlers(doors: Doors) -> list[HTTPRouteHandler]:
     """The other handlers of this file."""
 
-    @get("/readyz", sync_to_thread=False)
+    @get("/readyz")
     async def readyz(request: Request[Any, Any, Any]) -> Response[bytes]:
         checks = await _checks(doors)
         is_ready = all(check["status"] != "failed" for check in checks)
@@ -34,7 +35,7 @@ def health_handlers(doors: Doors) -> list[HTTPRouteHandler]:
             body["checks"] = checks
         return Response(problems.encode(body), media_type=JSON, status_code=200 if is_ready else 503)
 
-    @get("/metrics", sync_to_thread=False)
+    @get("/metrics")
     async def metrics() -> Response[bytes]:
         return Response(doors.exposition(), media_type=_PROMETHEUS)
 

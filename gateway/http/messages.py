@@ -7,10 +7,11 @@ from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import Parameter
 
-from ..core.caller import Caller
-from ..core.errors import InvalidPhone, InvalidRequest, NotFound
-from ..core.phone import normalise
-from ..ports import Query
+from gateway.core.caller import Caller
+from gateway.core.errors import InvalidPhone, InvalidRequest, NotFound
+from gateway.core.phone import normalise
+from gateway.ports import Query
+
 from . import problems
 from .doors import JSON, Doors, headers_in
 from .views import MessagePage, Status, view_with_timeline
@@ -25,7 +26,7 @@ _MAX_LIMIT: Final = 1000
 def messages_handlers(doors: Doors) -> list[HTTPRouteHandler]:
     """The handlers of this file."""
 
-    @get("/v1/messages/{tracking_id:str}", sync_to_thread=False)
+    @get("/v1/messages/{tracking_id:str}")
     async def show_message(request: Request[Any, Any, Any], tracking_id: Annotated[str, Parameter()]) -> Response[bytes]:
         caller = doors.caller_of(headers_in(request.scope))
         message = await doors.ledger.load(tracking_id)
@@ -35,7 +36,7 @@ def messages_handlers(doors: Doors) -> list[HTTPRouteHandler]:
         hold = doors.gates.hold_on(message, now) if message.state.is_waiting else None
         return Response(problems.encode(view_with_timeline(message, now, hold)), media_type=JSON)
 
-    @get("/v1/messages", sync_to_thread=False)
+    @get("/v1/messages")
     async def list_messages(request: Request[Any, Any, Any]) -> Response[bytes]:
         caller = doors.caller_of(headers_in(request.scope))
         page = await doors.ledger.find(read_query(dict(request.query_params), caller))

@@ -8,14 +8,15 @@ from typing import Any, Final
 
 import msgspec
 
-from .. import __version__
-from ..core import errors
+from gateway import __version__
+from gateway.core import errors
+
 from .events import PLAIN, STRUCTURED
 from .problems import MEDIA_TYPE, STATUSES, Problem
 from .views import MessagePage, MessageView, MessageWithTimeline, Preview, Status
 
 _REF: Final = "#/components/schemas/{name}"
-_KEY: Final = [{"callerKey": []}]
+_KEY: Final[list[dict[str, list[str]]]] = [{"callerKey": []}]
 
 _EVENT_SCHEMA: Final[dict[str, Any]] = {
     "title": "Event",

@@ -4,8 +4,9 @@ from typing import Any, Final
 
 import msgspec
 
-from ..core import errors
-from ..core.delivery import State
+from gateway.core import errors
+from gateway.core.delivery import State
+
 from .views import MessageView
 
 MEDIA_TYPE: Final = "application/problem+json"

@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from ..core.delivery import DeliveryError, Quota
-from ..core.hold import Hold
-from ..core.message import Entry, Message
+from gateway.core.delivery import DeliveryError, Quota
+from gateway.core.hold import Hold
+from gateway.core.message import Entry, Message
 
 Status = Literal[
     "queued", "sending", "sent", "delivered", "undelivered", "unknown", "skipped", "failed", "expired", "cancelled"

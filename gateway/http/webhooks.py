@@ -6,19 +6,23 @@ from litestar import asgi
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import Receive, Scope, Send
 
-from ..core.errors import GatewayError, MethodNotAllowed, NotFound, Unauthenticated
+from gateway.core.errors import GatewayError, MethodNotAllowed, Unauthenticated
+
 from .doors import Answer, Disconnected, Doors, answer_of_error, answer_of_surprise, headers_in, read_body
 
 MAX_BODY: Final = 64 * 1024
 
 
 def webhook_handlers(doors: Doors) -> list[ASGIRouteHandler]:
-    """The handlers of this file."""
+    """One handler an account: Litestar gives raw handlers no path parameters, and the accounts are known."""
+    return [_handler(doors, account) for account in sorted(doors.accounts)]
 
-    @asgi("/webhooks/zalo/{account:str}", copy_scope=False)
+
+def _handler(doors: Doors, account: str) -> ASGIRouteHandler:
+    @asgi(f"/webhooks/zalo/{account}", copy_scope=False)
     async def receive_webhook(scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            answer = await _receive(doors, scope, receive)
+            answer = await _receive(doors, account, scope, receive)
         except GatewayError as error:
             answer = answer_of_error(error)
         except Disconnected:
@@ -27,15 +31,12 @@ def webhook_handlers(doors: Doors) -> list[ASGIRouteHandler]:
             answer = answer_of_surprise(error, doors.observer)
         await answer.send(send)
 
-    return [receive_webhook]
+    return receive_webhook
 
 
-async def _receive(doors: Doors, scope: Any, receive: Receive) -> Answer:
+async def _receive(doors: Doors, account: str, scope: Any, receive: Receive) -> Answer:
     if scope["method"] != "POST":
         raise MethodNotAllowed("only POST")
-    account = scope["path_params"]["account"]
-    if account not in doors.accounts:
-        raise NotFound("there is no such account")
     headers = headers_in(scope)
     body = await read_body(headers, receive, MAX_BODY)
     signature, server = headers.get(b"x-zevent-signature"), headers.get(b"x-zevent-server")

@@ -4,7 +4,7 @@ from typing import Any, assert_never
 
 import msgspec
 
-from gateway.simulator.faults import UnfitError
+from gateway.simulator.faults import Unfit
 from gateway.simulator.ledger import Message
 from gateway.simulator.rules import Natural
 from gateway.simulator.templates import Quality, Status, Template
@@ -31,9 +31,7 @@ class TemplateQuality(
     quality: Quality
 
 
-class DailyQuota(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="daily_quota", tag_field="event"
-):
+class DailyQuota(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="daily_quota", tag_field="event"):
     """The OA gets another daily quota, and `change_oa_daily_quota` tells."""
 
     value: Natural
@@ -109,7 +107,7 @@ def _ids(zalo: Zalo) -> dict[str, str]:
 
 def _template(zalo: Zalo, template_id: str) -> Template:
     if template_id not in zalo.templates:
-        raise UnfitError("template_id", f"no such template; there are: {', '.join(zalo.templates)}")
+        raise Unfit("template_id", f"no such template; there are: {', '.join(zalo.templates)}")
     return zalo.templates[template_id]
 
 
@@ -156,19 +154,17 @@ def _message(zalo: Zalo, msg_id: str | None, tracking_id: str | None) -> Message
     for message in reversed(zalo.ledger.messages.values()):
         if msg_id == message.msg_id or (msg_id is None and tracking_id == message.tracking_id is not None):
             return message
-    raise UnfitError("msg_id" if msg_id else "tracking_id", "no accepted message has it")
+    raise Unfit("msg_id" if msg_id else "tracking_id", "no accepted message has it")
 
 
 def _rated(zalo: Zalo, said: Rated) -> Event:
     if not 1 <= said.rate <= 5:
-        raise UnfitError("rate", "an integer from 1 to 5")
+        raise Unfit("rate", "an integer from 1 to 5")
     message = _message(zalo, said.msg_id, said.tracking_id)
     submit_ms = int(zalo.clock.wall() * 1000)
     tracking_id = message.tracking_id or ""
     zalo.ratings.append(
-        Rating(
-            message.template_id, message.msg_id, tracking_id, said.rate, said.note, said.feedbacks, submit_ms
-        )
+        Rating(message.template_id, message.msg_id, tracking_id, said.rate, said.note, said.feedbacks, submit_ms)
     )
     members = {
         "event_name": "user_feedback",

@@ -38,11 +38,10 @@ def refused(refusal: Refusal) -> Told:
 
 def struck(told: Told, strike: Strike) -> Told:
     """The answer as the fault leaves it."""
-    match strike.do:
-        case "html":
-            told = told_html(int(strike.value))
-        case "garbage":
-            told = Told(GARBAGE, told.error, before=told.before)
+    if strike.do == "html":
+        told = told_html(int(strike.value))
+    elif strike.do == "garbage":
+        told = Told(GARBAGE, told.error, before=told.before)
     ending = {"cut": Ending.CUT, "silence": Ending.SILENCE}.get(strike.do or "", told.ending)
     return msgspec.structs.replace(told, delay_s=told.delay_s + strike.delay_s, ending=ending)
 

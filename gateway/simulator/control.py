@@ -11,7 +11,7 @@ from msgspec import Meta
 from gateway.simulator.announce import Announcement, announce
 from gateway.simulator.exchange import Asked, Told, told_json
 from gateway.simulator.faults import Asked as FaultAsked
-from gateway.simulator.faults import UnfitError
+from gateway.simulator.faults import Unfit
 from gateway.simulator.rules import Rules
 from gateway.simulator.zalo import Zalo
 
@@ -134,22 +134,22 @@ def answer(zalo: Zalo, asked: Asked) -> Told:
         return _fault_of_asker(405, None, f"{asked.path} takes {', '.join(by_method)}")
     try:
         return call(zalo, asked)
-    except UnfitError as unfit:
+    except Unfit as unfit:
         return _fault_of_asker(400, unfit.field, unfit.detail)
 
 
 def body_of(asked: Asked, kind: type[T]) -> T:
-    """The body as what it is to be; `UnfitError` if it is not."""
+    """The body as what it is to be; `Unfit` if it is not."""
     try:
         return _converted(msgspec.json.decode(asked.body), kind)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        if isinstance(error, UnfitError):
+        if isinstance(error, Unfit):
             raise
-        raise UnfitError("", f"the body is not JSON: {error}") from error
+        raise Unfit("", f"the body is not JSON: {error}") from error
 
 
 def webhook_url_of(url: str | None) -> str | None:
-    """The address, if webhooks can go there; `UnfitError` if not."""
+    """The address, if webhooks can go there; `Unfit` if not."""
     if url is None:
         return None
     try:
@@ -157,8 +157,8 @@ def webhook_url_of(url: str | None) -> str | None:
         is_fit = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_fit = False
-    if not is_fit or not url.isprintable() or " " in url:
-        raise UnfitError("url", "an absolute http or https address, or null")
+    if not is_fit or not url.isascii() or not url.isprintable() or " " in url:
+        raise Unfit("url", "an absolute http or https address, or null")
     return url
 
 
@@ -167,7 +167,7 @@ def _converted(given: Any, kind: type[T]) -> T:
         return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
         named = _NAMED_FIELD.search(str(error))
-        raise UnfitError(named[1] if named else "", str(error)) from error
+        raise Unfit(named[1] if named else "", str(error)) from error
 
 
 def _fault_of_asker(status: int, field: str | None, detail: str) -> Told:

@@ -96,20 +96,17 @@ def _fields(raw: bytes) -> dict[str, str]:
 
 async def read(path: str, scope: Scope, receive: Receive) -> Asked | None:
     """The whole request, or None when the client has left in the middle of it."""
-    message = await receive()
-    if message["type"] != "http.request":
-        return None
-    body = message["body"]
-    if message["more_body"]:
-        parts, size = [body], len(body)
-        while message["more_body"]:
-            message = await receive()
-            if message["type"] != "http.request":
-                return None
-            if size <= MOST_BODY_BYTES:
-                parts.append(message["body"])
-                size += len(message["body"])
-        body = b"".join(parts)
+    parts: list[bytes] = []
+    size, is_more = 0, True
+    while is_more:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        if size <= MOST_BODY_BYTES:
+            parts.append(message["body"])
+            size += len(message["body"])
+        is_more = message["more_body"]
+    body = parts[0] if len(parts) == 1 else b"".join(parts)
     http = cast("dict[str, Any]", scope)
     return Asked(http["method"], path, http["headers"], http["query_string"], body)
 

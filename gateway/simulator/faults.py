@@ -29,7 +29,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     done: bool | None = None
 
 
-class UnfitError(ValueError):
+class Unfit(ValueError):
     """A body that a call of `/__sim` cannot take, for the reason given, in the member `field`."""
 
     def __init__(self, field: str, detail: str) -> None:
@@ -85,7 +85,7 @@ class Faults:
         self._faults: dict[At, list[_Fault]] = {}
 
     def add(self, asked: Asked) -> None:
-        """The fault is set; `UnfitError` if its members contradict each other."""
+        """The fault is set; `Unfit` if its members contradict each other."""
         _check(asked)
         self._faults.setdefault(asked.at, []).append(_Fault(asked))
 
@@ -121,14 +121,12 @@ def _value_of(asked: Asked) -> float:
 def _check(asked: Asked) -> None:
     fitting = OF_WEBHOOKS if asked.at == "webhook" else OF_ANSWERS
     if asked.do not in fitting:
-        raise UnfitError("do", f"at {asked.at} it is one of: {', '.join(fitting)}")
+        raise Unfit("do", f"at {asked.at} it is one of: {', '.join(fitting)}")
     if asked.do == "error" and (not asked.value or asked.value != int(asked.value)):
-        raise UnfitError("value", "error needs Zalo's number here, an integer other than 0")
+        raise Unfit("value", "error needs Zalo's number here, an integer other than 0")
     if asked.do in ("delay", "late") and not 0 <= _value_of(asked) <= LONGEST_S:
-        raise UnfitError("value", f"seconds, from 0 to {LONGEST_S:g}")
+        raise Unfit("value", f"seconds, from 0 to {LONGEST_S:g}")
     if asked.do == "html" and _value_of(asked) not in range(200, 600):
-        raise UnfitError("value", "an HTTP status from 200 to 599")
+        raise Unfit("value", "an HTTP status from 200 to 599")
     if asked.done is not None and (asked.at == "webhook" or asked.do == "error"):
-        raise UnfitError(
-            "done", "says whether the work is done before a lost answer; not for webhooks and error"
-        )
+        raise Unfit("done", "says whether the work is done before a lost answer; not for webhooks and error")

@@ -64,9 +64,7 @@ def sample_data(zalo: Zalo, asked: Asked) -> Told:
     template = _named(zalo, asked)
     if template is None:
         return refused(Refusal(-109))
-    data = {
-        each.name: int(each.sample) if each.kind == "currency" else each.sample for each in template.params
-    }
+    data = {each.name: int(each.sample) if each.kind == "currency" else each.sample for each in template.params}
     return told_json({"error": 0, "message": "Success", "data": data})
 
 

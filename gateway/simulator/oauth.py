@@ -24,9 +24,7 @@ from gateway.simulator.issuer import (
 from gateway.simulator.ledger import Request
 from gateway.simulator.zalo import APP_ID, APP_SECRET, OA_ID, Zalo
 
-_STYLE: Final = (
-    "body{font:16px sans-serif;max-width:32em;margin:4em auto}button{font-size:1em;padding:.5em 2em}"
-)
+_STYLE: Final = "body{font:16px sans-serif;max-width:32em;margin:4em auto}button{font-size:1em;padding:.5em 2em}"
 
 
 def token(zalo: Zalo, asked: Asked) -> Told:
@@ -128,9 +126,7 @@ def _landing(redirect_uri: str, code: str, state: str | None) -> str:
 def _consent_page(given: dict[str, str]) -> Told:
     names = ("app_id", "redirect_uri", "code_challenge", "state")
     fields = "".join(
-        f'<input type="hidden" name="{name}" value="{escape(given[name])}">'
-        for name in names
-        if name in given
+        f'<input type="hidden" name="{name}" value="{escape(given[name])}">' for name in names if name in given
     )
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Zalo simulator</title>'

@@ -5,20 +5,14 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Final
 
-import httpx
-from httpx_aiohttp import AiohttpTransport
-
 from gateway.simulator import ledger
-from gateway.simulator.webhooks import Event
+from gateway.simulator.line import Lines
+from gateway.simulator.webhooks import MOST_UNDER_WAY, Event
 from gateway.simulator.zalo import Zalo
 
 ANSWER_WITHIN_S: Final = 2.0
 """Zalo's own limit, in real time."""
 CARRIERS: Final = 64
-MOST_CONNECTIONS: Final = 1000
-"""More than the carriers, for posts that come before the answer to a send."""
-KEEPALIVE_S: Final = 3.0
-"""Shorter than what common servers keep an idle connection, so that no post meets one just closed."""
 SHORTEST_NAP_S: Final = 0.002
 
 
@@ -30,7 +24,7 @@ class Postman:
         self._zalo = zalo
         self._sooner = asyncio.Event()
         self._waiting: asyncio.Queue[Event] = asyncio.Queue()
-        self._client: httpx.AsyncClient | None = None
+        self._lines = Lines()
 
     @contextlib.asynccontextmanager
     async def on_duty(self) -> AsyncIterator[None]:
@@ -38,34 +32,27 @@ class Postman:
         zalo = self._zalo
         zalo.deliveries.agenda.on_sooner = self._sooner.set
         zalo.post_now = self.post
-        limits = httpx.Limits(max_connections=MOST_CONNECTIONS, keepalive_expiry=KEEPALIVE_S)
-        async with httpx.AsyncClient(
-            transport=AiohttpTransport(trust_env=False, limits=limits),
-            timeout=httpx.Timeout(ANSWER_WITHIN_S),
-            trust_env=False,
-        ) as self._client:
-            tasks = [asyncio.create_task(self._watch())]
-            tasks += [asyncio.create_task(self._carry()) for _ in range(CARRIERS)]
-            try:
-                yield
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-        self._client = None
+        tasks = [asyncio.create_task(self._watch())]
+        tasks += [asyncio.create_task(self._carry()) for _ in range(CARRIERS)]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._lines.close()
 
     async def post(self, event: Event) -> None:
         """The event was posted once, if there is an address, and the answer noted."""
-        url, client = self._zalo.deliveries.url, self._client
-        if url is None or client is None:
+        url = self._zalo.deliveries.url
+        if url is None:
             return
         at = self._zalo.clock.wall()
         status: int | None = None
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
-                answer = await client.post(url, content=event.body, headers=event.headers())
-                status = answer.status_code
-        except (OSError, httpx.HTTPError, httpx.InvalidURL):
+                status = await self._lines.post(url, event.headers(), event.body)
+        except (OSError, EOFError, ValueError, IndexError):
             status = None
         self._zalo.ledger.posts.add(
             ledger.Post(at, event.event_name, event.msg_id, event.tracking_id, status, event.num_retry)
@@ -76,7 +63,8 @@ class Postman:
         deliveries, clock = self._zalo.deliveries, self._zalo.clock
         while True:
             for event in deliveries.due():
-                self._waiting.put_nowait(event)
+                if self._waiting.qsize() < MOST_UNDER_WAY:
+                    self._waiting.put_nowait(event)
             self._sooner.clear()
             due = deliveries.agenda.next_due()
             nap_s = None if due is None else max(SHORTEST_NAP_S, (due - clock.elapsed()) / clock.scale)

@@ -62,19 +62,13 @@ class Quotas:
         if (month := vietnam_month(wall)) != self._month:
             self._month, self._promotions = month, 0
 
-    def _refusal(
-        self, template: Template, wall: float, rules: Rules, *, is_over_quota: bool
-    ) -> Refusal | None:
+    def _refusal(self, template: Template, wall: float, rules: Rules, *, is_over_quota: bool) -> Refusal | None:
         self._turn(wall)
         if self._used >= rules.daily_quota and not is_over_quota:
             return Refusal(-144)
         if template.daily_quota is not None and self.used_by(template, wall) >= template.daily_quota:
             return Refusal(-147)
-        if (
-            template.tag == "PROMOTION"
-            and self._promotions >= rules.monthly_promotion_quota
-            and not is_over_quota
-        ):
+        if template.tag == "PROMOTION" and self._promotions >= rules.monthly_promotion_quota and not is_over_quota:
             return Refusal(-1441)
         if rules.balance is not None and self.spent_vnd + template.price > rules.balance:
             return Refusal(-115)

@@ -118,43 +118,42 @@ class Sending:
         plan = plan_of(recipient)
         if plan.fate is Fate.HTML:
             return Unanswered()
-        wall = self._clock.wall()
-        refusal = (
-            self._refusal_of_recipient(recipient, plan, body, is_development=is_development)
-            or (Refusal(-133) if template.is_night_limited and _is_night(rules, wall) else None)
-            or self._refusal_of_promotion(recipient, template, wall)
-            or self._quotas.take(
-                template,
-                wall,
-                rules,
-                is_development=is_development,
-                is_over_quota=_is_over_quota(body),
-            )
-        )
-        if refusal:
-            return refusal
         message = Message(
             f"{self._rng.getrandbits(80):020x}",
             body.tracking_id,
             recipient,
             template.template_id,
-            wall,
+            self._clock.wall(),
             plan.name,
             is_development,
         )
+        if refusal := self._refusal_of_moment(message, template, plan, rules, is_over_quota=_is_over_quota(body)):
+            return refusal
         self._ledger.accept(message)
-        mode = "3" if _is_over_quota(body) else "1"
-        return Accepted(message, plan, mode, rules.daily_quota, self._quotas.remaining(wall, rules))
+        left = self._quotas.remaining(message.accepted_at, rules)
+        return Accepted(message, plan, "3" if _is_over_quota(body) else "1", rules.daily_quota, left)
 
-    def _refusal_of_recipient(
-        self, recipient: str, plan: Plan, body: Body, *, is_development: bool
+    def _refusal_of_moment(
+        self, message: Message, template: Template, plan: Plan, rules: Rules, *, is_over_quota: bool
     ) -> Refusal | None:
-        if is_development and not is_admin(recipient):
+        """What only Zalo knows: the recipient, the hour, and what is left; one message is taken off that."""
+        wall = message.accepted_at
+        return (
+            self._refusal_of_recipient(message, plan)
+            or (Refusal(-133) if template.is_night_limited and _is_night(rules, wall) else None)
+            or self._refusal_of_promotion(message.phone, template, wall)
+            or self._quotas.take(
+                template, wall, rules, is_development=message.is_development, is_over_quota=is_over_quota
+            )
+        )
+
+    def _refusal_of_recipient(self, message: Message, plan: Plan) -> Refusal | None:
+        if message.is_development and not is_admin(message.phone):
             return Refusal(-127)
         if plan.fate is Fate.ERROR:
             return Refusal(plan.error)
         if plan.fate is Fate.ONCE:
-            asked = (recipient, body.tracking_id)
+            asked = (message.phone, message.tracking_id)
             if asked not in self._refused_once:
                 self._refused_once[asked] = None
                 if len(self._refused_once) > REMEMBERED_ONCE:

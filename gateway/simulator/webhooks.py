@@ -16,6 +16,8 @@ from gateway.simulator.phones import LATE_S, Fate, Plan
 
 LADDER_S: Final = (30.0, 300.0, 900.0, 1800.0, 3600.0)
 """Waits before the retries of a webhook that was not answered with 200, in simulated seconds."""
+MOST_UNDER_WAY: Final = 200_000
+"""Posts that wait for their turn, and again for their retry; beyond that they are lost, as Zalo may lose them."""
 HELD_S: Final = 5.0
 """How long a receipt to be reordered waits for another one to overtake it, in simulated seconds."""
 OVERTAKEN_S: Final = 0.5
@@ -142,8 +144,9 @@ class Deliveries:
         return posts
 
     def answered(self, event: Event, status: int | None) -> None:
-        """A post was answered so, or not in time (None); unless with 200 it is posted again, at most five times."""
-        if status == 200 or event.num_retry >= len(LADDER_S):
+        """A post was answered so, or not in time (None); unless with 200 it is posted again, five times."""
+        is_over = event.num_retry >= len(LADDER_S) or len(self.agenda) >= MOST_UNDER_WAY
+        if status == 200 or is_over:
             return
         again = msgspec.structs.replace(event, num_retry=event.num_retry + 1)
         self.agenda.put(self._clock.elapsed() + LADDER_S[event.num_retry], again)

@@ -44,9 +44,7 @@ class Rating(msgspec.Struct, frozen=True):
 class Zalo:
     """Every part of the simulated Zalo, and what they share."""
 
-    def __init__(
-        self, *, realistic: bool = False, seed: int | None = None, clock: Clock | None = None
-    ) -> None:
+    def __init__(self, *, realistic: bool = False, seed: int | None = None, clock: Clock | None = None) -> None:
         """Start authorised by nobody, with the catalogue's templates and no faults."""
         self.rng = random.Random(seed)
         self.clock = clock or Clock()

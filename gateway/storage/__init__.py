@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from ..core.errors import CannotStart
+from gateway.core.errors import CannotStart
+
 from .commits import Commits, connect
 from .owners import Owners
 from .records import Records

@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
-from ..core.errors import CannotStart, Unavailable
+from gateway.core.errors import CannotStart, Unavailable
 
 T = TypeVar("T")
 Change = Callable[[sqlite3.Connection], T]

@@ -3,13 +3,14 @@
 import re
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
-from ..core.errors import InvalidRequest
-from ..core.hold import Hold
-from ..core.message import Message
-from ..core.receipt import Receipt
-from ..ports import Depth, Page, Query
+from gateway.core.errors import InvalidRequest
+from gateway.core.hold import Hold
+from gateway.core.message import Message
+from gateway.core.receipt import Receipt
+from gateway.ports import Depth, Page, Query
+
 from .records import micros, moment, read_message
 
 _CURSOR: Final = re.compile(r"[sc][0-9]{1,18}")
@@ -123,7 +124,7 @@ def depths(reader: sqlite3.Connection) -> list[Depth]:
     return [Depth(account, priority, count, moment(oldest)) for account, priority, count, oldest in rows]
 
 
-def new_receipts(reader: sqlite3.Connection, limit: int) -> list[tuple[object, ...]]:
+def new_receipts(reader: sqlite3.Connection, limit: int) -> list[tuple[Any, ...]]:
     """The rows of the webhook events that have not been worked on."""
     return reader.execute(
         "SELECT id, account, received_at, name, tracking_id, msg_id, delivered_at, body"

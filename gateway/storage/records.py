@@ -5,11 +5,12 @@ from typing import Final
 
 import msgspec
 
-from ..core.event import Event
-from ..core.grant import Grant
-from ..core.hold import Hold
-from ..core.identity import canonical
-from ..core.message import Letter, Message
+from gateway.core.event import Event
+from gateway.core.grant import Grant
+from gateway.core.hold import Hold
+from gateway.core.identity import canonical
+from gateway.core.message import Letter, Message
+
 from .sealing import Digests, KeyRing
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -13,7 +13,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ..core.errors import CannotStart
+from gateway.core.errors import CannotStart
 
 KEY_BYTES: Final = 32
 _FORMAT: Final = b"\x01"

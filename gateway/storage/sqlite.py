@@ -11,24 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TypeVar
 
-from ..core.errors import Unavailable
-from ..core.event import Event
-from ..core.grant import Grant
-from ..core.hold import Hold
-from ..core.identity import Identity, TrackingId
-from ..core.message import Letter, Message
-from ..core.receipt import Receipt
-from ..ports import (
-    Acceptance,
-    Conflicting,
-    Depth,
-    KeptReceipt,
-    Known,
-    Overtaken,
-    Page,
-    Query,
-    Stored,
-)
+from gateway.core.errors import Unavailable
+from gateway.core.event import Event
+from gateway.core.grant import Grant
+from gateway.core.hold import Hold
+from gateway.core.identity import Identity, TrackingId
+from gateway.core.message import Letter, Message
+from gateway.core.receipt import Receipt
+from gateway.ports import Acceptance, Conflicting, Depth, KeptReceipt, Known, Overtaken, Page, Query, Stored
+
 from . import queries
 from .commits import Commits
 from .owners import Owners

@@ -41,9 +41,7 @@ CORRECT_PHONE: Final = "correct the phone number, or use another channel"
 CORRECT_VALUES: Final = "correct the values that the mapping puts into the template"
 CORRECT_MAPPING: Final = "correct the mapping against the template as Zalo has it now"
 MEND_TEMPLATE: Final = "the platform team must mend the template with Zalo, or map the event to another one"
-MEND_ACCOUNT: Final = (
-    "nothing: it waits; the platform team must mend the Official Account or the app with Zalo"
-)
+MEND_ACCOUNT: Final = "nothing: it waits; the platform team must mend the Official Account or the app with Zalo"
 TOP_UP: Final = "nothing: it waits; somebody must top up or link the ZBS account"
 WAITS: Final = "nothing: it goes out by itself if its time limit allows"
 REPORT: Final = "report it to the platform team: the gateway should not be able to cause this"
@@ -103,13 +101,9 @@ _ALL: Final = (
     _recipient(-108, "phone-refused", "Zalo does not take the phone number as one", CORRECT_PHONE),
     _blocked(-109, "template-unknown", "the template id is not valid"),
     _setup(-1091, "template-not-editable", "the template cannot be edited through the API"),
-    _recipient(
-        -110, "zalo-version-unsupported", "the recipient's Zalo is too old for this, or there is none"
-    ),
+    _recipient(-110, "zalo-version-unsupported", "the recipient's Zalo is too old for this, or there is none"),
     _request(-111, "template-data-missing", "the template got no values at all", CORRECT_MAPPING),
-    _request(
-        -112, "template-data-invalid", "a value is of the wrong kind, or a parameter is missing or unknown"
-    ),
+    _request(-112, "template-data-invalid", "a value is of the wrong kind, or a parameter is missing or unknown"),
     _request(-1121, "parameter-too-long", "a value is longer than its parameter allows"),
     _request(-1122, "parameter-missing", "a parameter that the template needs is not there", CORRECT_MAPPING),
     _request(-1123, "qr-code-failed", "no QR code can be made from the values"),
@@ -117,12 +111,8 @@ _ALL: Final = (
     _request(-113, "button-invalid", "a button is not valid", CORRECT_MAPPING),
     _request(-1131, "button-malformed", "a button's link or content is malformed", CORRECT_MAPPING),
     _setup(-1132, "button-missing", "the template needs at least one button"),
-    _recipient(
-        -114, "recipient-unavailable", "the recipient cannot get it: account state, opt-out or an old app"
-    ),
-    Code(
-        -115, "balance-insufficient", BILLING, "the ZBS account has too little money", TOP_UP, BILLING_PAUSE
-    ),
+    _recipient(-114, "recipient-unavailable", "the recipient cannot get it: account state, opt-out or an old app"),
+    Code(-115, "balance-insufficient", BILLING, "the ZBS account has too little money", TOP_UP, BILLING_PAUSE),
     _request(-116, "text-invalid", "a text is not valid"),
     _blocked(-117, "template-not-permitted", "the Official Account or the app may not use this template"),
     _recipient(-118, "recipient-not-on-zalo", "the number has no Zalo account, or it is disabled"),
@@ -132,9 +122,7 @@ _ALL: Final = (
         "feature-not-permitted",
         "the Official Account lacks the permission; its package may have lapsed",
     ),
-    _setup(
-        -1201, "promotion-template-not-permitted", "the Official Account may not make promotion templates"
-    ),
+    _setup(-1201, "promotion-template-not-permitted", "the Official Account may not make promotion templates"),
     _setup(-1202, "media-not-permitted", "the Official Account may not use media"),
     _request(-121, "body-empty", "the request had no body", REPORT),
     _request(-122, "body-malformed", "the body was not JSON", REPORT),
@@ -143,9 +131,7 @@ _ALL: Final = (
     _credentials(-1241, "appsecret-proof-invalid", "the appsecret_proof is wrong: the app secret may be"),
     _paused(-125, "oa-id-invalid", "the Official Account's id is not valid"),
     Code(-126, "development-wallet-empty", BILLING, "the development wallet is empty", MEND_TEMPLATE),
-    _setup(
-        -127, "development-only", "a template in test goes only to admins of the Official Account or the app"
-    ),
+    _setup(-127, "development-only", "a template in test goes only to admins of the Official Account or the app"),
     _request(-128, "encoding-key-unknown", "the encoding key does not exist", REPORT),
     Code(
         -129,
@@ -173,9 +159,7 @@ _ALL: Final = (
         "the Official Account may not send such messages: unverified, or a free package",
     ),
     _paused(-1351, "oa-blocked", "the Official Account is blocked for a violation"),
-    Code(
-        -136, "zbs-account-not-linked", CONFIGURATION, "no ZBS account is linked", TOP_UP, CONFIGURATION_PAUSE
-    ),
+    Code(-136, "zbs-account-not-linked", CONFIGURATION, "no ZBS account is linked", TOP_UP, CONFIGURATION_PAUSE),
     Code(-137, "charge-failed", BILLING, "the ZBS account could not be charged", TOP_UP, BILLING_PAUSE),
     _paused(-138, "app-not-permitted", "the application has no permission for this feature"),
     _paused(-1381, "zbs-account-not-shared", "the Official Account has not let the app use its ZBS account"),
@@ -188,9 +172,7 @@ _ALL: Final = (
     _recipient(-141, "recipient-refuses-oa", "the recipient refuses messages from this Official Account"),
     _request(-142, "rsa-key-missing", "there is no RSA key", REPORT),
     _request(-143, "rsa-key-exists", "there is an RSA key already", REPORT),
-    _quota(
-        -144, "daily-quota-reached", "the account's daily quota is used up", Scope.ACCOUNT, Until.NEXT_DAY
-    ),
+    _quota(-144, "daily-quota-reached", "the account's daily quota is used up", Scope.ACCOUNT, Until.NEXT_DAY),
     _quota(
         -1441,
         "promotion-quota-reached",
@@ -231,9 +213,7 @@ _ALL: Final = (
     _setup(-158, "file-too-big", "the file is too big"),
     _setup(-159, "file-format-unsupported", "Zalo does not take this file format"),
     _setup(-160, "template-management-quota", "today's quota for making and editing templates is used up"),
-    _request(
-        -161, "sending-mode-not-permitted", "the Official Account may not use this sending_mode", REPORT
-    ),
+    _request(-161, "sending-mode-not-permitted", "the Official Account may not use this sending_mode", REPORT),
     _request(-162, "sending-mode-wrong-tag", "sending_mode 3 is not for this tag of template", REPORT),
     _credentials(-216, "access-token-invalid", "the access token is not valid", NEW_GRANT),
     _credentials(-220, "access-token-invalid", "the access token has expired or was removed", NEW_GRANT),
@@ -273,9 +253,7 @@ class OwnWord(msgspec.Struct, frozen=True):
     is_permanent: bool = False
 
 
-_MAY_HAVE_GONE: Final = (
-    "wait for the receipt; do not post it again as a new event, it may have been delivered"
-)
+_MAY_HAVE_GONE: Final = "wait for the receipt; do not post it again as a new event, it may have been delivered"
 _NOT_GONE: Final = WAITS
 
 

@@ -102,10 +102,12 @@ class Connection(asyncio.Protocol):
     # What the event loop tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is connected, and secured where it must be."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
         self._bytes_waiting.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
+        """These bytes are in the answer, or the exchange has ended because of them."""
         if self._answer is None or self._answer.done():
             self.abort()  # nobody asked for this
             return
@@ -119,17 +121,20 @@ class Connection(asyncio.Protocol):
             self._break(Loss.UNREADABLE)
 
     def eof_received(self) -> None:
+        """Nothing more will come: an answer without a length is whole, any other is broken."""
         if self._ends_with_connection:
             self._conclude()
         self._is_spoilt = True
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
+        """Whoever waits for an answer knows that there will be none."""
         self._break(Loss.CONNECTION_LOST)
         self.gone.set_result(None)
 
     # What the parser tells
 
     def on_message_begin(self) -> None:
+        """A new answer begins, an interim one or the one."""
         if self._answer is None or self._answer.done():
             self._is_spoilt = True  # a second answer to one request
         self._headers = []
@@ -137,9 +142,11 @@ class Connection(asyncio.Protocol):
         self._ends_with_connection = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """The header is noted, its name in lower case."""
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
+        """The body can be read as it comes, or the exchange ends here."""
         self._status = self._parser.get_status_code()
         has_length = False
         for name, value in self._headers:
@@ -150,15 +157,15 @@ class Connection(asyncio.Protocol):
                 if value.strip().lower() != b"chunked":
                     raise ValueError("a transfer coding that we did not ask for")
             elif name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-                raise ValueError(
-                    "a content coding that we did not ask for"
-                )  # a small bomb unpacks to gigabytes
+                raise ValueError("a content coding that we did not ask for")  # a small bomb unpacks to gigabytes
         self._ends_with_connection = not has_length and self._status >= 200
 
     def on_body(self, part: bytes) -> None:
+        """This part of the body is kept."""
         self._body.append(part)
 
     def on_message_complete(self) -> None:
+        """The answer is whole, unless it was an interim one."""
         if self._status == 101:
             raise ValueError("a switch of protocols that we did not ask for")
         if self._status >= 200:  # an interim answer is none; the parser goes on to the next

@@ -18,9 +18,7 @@ from .connection import Broken, Connection, Loss, RawAnswer
 
 __all__ = ["Broken", "Connections", "Loss", "NotSent", "Origin", "RawAnswer", "Unsent"]
 
-KEEPALIVE_EXPIRY: Final = timedelta(
-    seconds=4
-)  # well below what servers allow, so that they never close first
+KEEPALIVE_EXPIRY: Final = timedelta(seconds=4)  # well below what servers allow, so that they never close first
 MAX_ANSWER_BYTES: Final = 64 * 1024  # head and body, and whatever 1xx answers come before
 
 
@@ -75,7 +73,7 @@ class Connections:
         self._idle: dict[Origin, deque[tuple[Connection, float]]] = {}
         self._open: set[Connection] = set()
         self._sweep: asyncio.TimerHandle | None = None
-        self._is_closed = False
+        self._closed = asyncio.Event()
 
     @property
     def open_count(self) -> int:
@@ -102,7 +100,7 @@ class Connections:
 
     async def aclose(self) -> None:
         """Every connection is closed; exchanges under way are broken, later ones not sent."""
-        self._is_closed = True
+        self._closed.set()
         if self._sweep is not None:
             self._sweep.cancel()
         self._idle.clear()
@@ -117,13 +115,13 @@ class Connections:
         oldest = asyncio.get_running_loop().time() - self._keepalive_expiry_s
         while idle:
             connection, since = idle.pop()
-            if since > oldest and connection.is_quiet:
+            if connection.is_open:
                 return connection
             connection.abort()
         return None
 
     def _keep(self, origin: Origin, connection: Connection) -> None:
-        if self._is_closed or not connection.is_open:
+        if self._closed.is_set() or not connection.is_open:
             connection.abort()
             return
         loop = asyncio.get_running_loop()
@@ -140,20 +138,18 @@ class Connections:
                 idle.popleft()[0].abort()
         remaining = [idle[0][1] for idle in self._idle.values() if idle]
         self._sweep = (
-            loop.call_at(min(remaining) + self._keepalive_expiry_s, self._close_expired)
-            if remaining
-            else None
+            loop.call_at(min(remaining) + self._keepalive_expiry_s, self._close_expired) if remaining else None
         )
 
     async def _connect(self, origin: Origin) -> Connection:
-        if self._is_closed:
+        if self._closed.is_set():
             raise NotSent(Unsent.CLOSED)
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 connection = await self._connect_unhurried(origin)
         except TimeoutError:
             raise NotSent(Unsent.TIMED_OUT) from None
-        if self._is_closed:
+        if self._closed.is_set():
             connection.abort()
             raise NotSent(Unsent.CLOSED)
         self._open.add(connection)

@@ -314,7 +314,7 @@ def read_grant(status: int, body: bytes, presented: str) -> grant.RefreshResult:
         return grant.Refused(_refusal(answer, presented), number)
     has_tokens = any(answer.get(name) for name in ("access_token", "refresh_token"))
     names_error = any(answer.get(name) for name in ("error_name", "error_reason", "error_description"))
-    if not has_tokens and (names_error or isinstance(answer.get("error"), str) and number is None):
+    if not has_tokens and (names_error or (isinstance(answer.get("error"), str) and number is None)):
         return grant.Refused(_refusal(answer, presented), None)
     return grant.Lost("incomplete-grant" if has_tokens else "unreadable-answer")
 

@@ -5,7 +5,7 @@ import pytest
 
 from gateway.simulator import business
 from gateway.simulator.exchange import Ending
-from gateway.simulator.faults import NOTHING, Asked, Faults, UnfitError
+from gateway.simulator.faults import NOTHING, Asked, Faults, Unfit
 
 from .stage import Scene
 
@@ -74,7 +74,7 @@ def test_delays_add_up_and_the_first_other_fault_wins() -> None:
     ],
 )
 def test_members_that_contradict_each_other_are_named(members: dict[str, Any], field: str) -> None:
-    with pytest.raises(UnfitError) as caught:
+    with pytest.raises(Unfit) as caught:
         Faults().add(fault(**members))
     assert caught.value.field == field
 

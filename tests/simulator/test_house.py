@@ -32,9 +32,7 @@ def test_nothing_of_the_rest_of_the_gateway_is_imported() -> None:
 
 
 def test_the_manual_lists_every_fixed_number() -> None:
-    assert rows("Numbers with a fixed fate") == {
-        phone: f"`{plan.name}`" for phone, plan in phones.PHONES.items()
-    }
+    assert rows("Numbers with a fixed fate") == {phone: f"`{plan.name}`" for phone, plan in phones.PHONES.items()}
 
 
 def test_the_manual_says_what_each_outcome_is() -> None:

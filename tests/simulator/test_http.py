@@ -51,7 +51,7 @@ async def test_the_token_endpoint_works_over_http(live: Live) -> None:
 async def test_a_send_without_an_answer_was_accepted_all_the_same(live: Live, do: str) -> None:
     await live.fault(at="send", do=do, count=1)
     with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError, httpx.ReadTimeout)) as caught:
-        await live.send(tracking_id=do, timeout=0.3)
+        await live.send(tracking_id=do, timeout=0.5)
     assert isinstance(caught.value, httpx.ReadTimeout) == (do == "silence")
     [message] = (await live.ledger())["messages"]
     assert message["tracking_id"] == do
@@ -96,11 +96,9 @@ async def test_status_can_fail_too(live: Live) -> None:
     assert (await live.client.get(path, headers=headers)).json()["data"]["status"] in (0, 1)
 
 
-async def test_a_slow_answer_comes_too_late_yet_the_message_is_delivered(
-    live: Live, receiver: Receiver
-) -> None:
+async def test_a_slow_answer_comes_too_late_yet_the_message_is_delivered(live: Live, receiver: Receiver) -> None:
     with pytest.raises(httpx.ReadTimeout):
-        await live.send(live.phone("slow"), tracking_id="slow", timeout=0.2)
+        await live.send(live.phone("slow"), tracking_id="slow", timeout=0.5)
     await until(lambda: receiver.tracking_ids() == ["slow"])
 
 
@@ -123,9 +121,7 @@ async def test_an_early_receipt_is_there_before_the_answer(live: Live, receiver:
     assert receiver.tracking_ids() == ["early"]
 
 
-async def test_what_the_receiver_refuses_is_posted_again_with_its_count(
-    live: Live, receiver: Receiver
-) -> None:
+async def test_what_the_receiver_refuses_is_posted_again_with_its_count(live: Live, receiver: Receiver) -> None:
     receiver.statuses = [500, 401]
     await live.client.post("/__sim/clock", json={"scale": 10_000})
     await live.send()

@@ -1,7 +1,7 @@
-import datetime
 import hashlib
 import hmac
 import re
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -145,7 +145,7 @@ def test_the_oas_quota_ends_and_comes_back_at_midnight_in_vietnam(scene: Scene) 
     answers = [scene.send() for _ in range(3)]
     assert [each["error"] for each in answers] == [0, 0, -144]
     assert answers[1]["data"]["quota"] == {"dailyQuota": "2", "remainingQuota": "0"}
-    scene.hands.move(datetime.timedelta(hours=12).total_seconds())
+    scene.hands.move(timedelta(hours=12).total_seconds())
     assert scene.send()["error"] == 0
 
 
@@ -156,7 +156,7 @@ def test_a_template_has_its_own_quota(scene: Scene) -> None:
 
 def test_a_night_limited_template_goes_out_by_day_only(scene: Scene) -> None:
     assert scene.send(template_id="320003")["error"] == 0
-    scene.hands.move(datetime.timedelta(hours=10).total_seconds())
+    scene.hands.move(timedelta(hours=10).total_seconds())
     assert scene.send(template_id="320003")["error"] == -133
     assert scene.send()["error"] == 0
     scene.zalo.change_rules(msgspec.structs.replace(scene.zalo.rules, night="never"))
@@ -169,7 +169,7 @@ def test_a_promotion_needs_an_earlier_message_and_goes_once_a_day(scene: Scene) 
     assert scene.send(template_id="320004")["error"] == 0
     assert scene.send(template_id="320004")["error"] == -1472
     scene.zalo.change_rules(msgspec.structs.replace(scene.zalo.rules, monthly_promotion_quota=1))
-    scene.hands.move(datetime.timedelta(days=1).total_seconds())
+    scene.hands.move(timedelta(days=1).total_seconds())
     assert scene.send(template_id="320004")["error"] == -1441
     assert scene.send(template_id="320004", sending_mode="3")["error"] == -161
     scene.zalo.change_rules(msgspec.structs.replace(scene.zalo.rules, over_quota=True))

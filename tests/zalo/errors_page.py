@@ -38,9 +38,7 @@ def page() -> str:
     unknown = codes.for_number(-999999, development=False)
     parts = [HEAD]
     parts += ["## Zalo's numbers\n", *(_of_zalo(code) for code in codes.TABLE.values())]
-    parts += [
-        _entry("unrecognised", "any other number", unknown, "Fails for good, and raises an alert.", FREE)
-    ]
+    parts += [_entry("unrecognised", "any other number", unknown, "Fails for good, and raises an alert.", FREE)]
     parts += ["## Our own words\n", "No number of Zalo's came; `error.zalo` is null.\n"]
     parts += [_of_ours(word) for word in codes.OUR_WORDS.values()]
     return "\n".join(parts)
@@ -57,7 +55,9 @@ def _effect(code: Code) -> str:
     if code.blocks_template:
         return "Fails for good, and the template is reported as blocked."
     if code.number in codes.IN_DEVELOPMENT:
-        return "Fails for good; in development mode also reports the template as blocked (category `configuration`)."
+        return (
+            "Fails for good; in development mode also reports the template as blocked (category `configuration`)."
+        )
     return "Fails for good."
 
 

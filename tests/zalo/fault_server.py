@@ -1,7 +1,7 @@
 """A peer on a real loopback socket that misbehaves as told, and knows what reached it."""
 
 import asyncio
-import datetime
+import datetime as dt
 import ipaddress
 import json
 import socket
@@ -23,9 +23,7 @@ DRIP_S = 0.02  # the pace of a dripping peer
 class Peer:
     """One accepted connection, from the server's side."""
 
-    def __init__(
-        self, server: "FaultServer", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    def __init__(self, server: "FaultServer", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._server = server
         self._reader = reader
         self._writer = writer
@@ -197,15 +195,15 @@ def self_signed(directory: Path) -> tuple[ssl.SSLContext, Path]:
     """A server's TLS for 127.0.0.1, and the certificate that a client would have to trust."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(
             x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
         )

@@ -288,9 +288,7 @@ def test_idle_connections_are_closed_when_their_time_is_over(run: Run) -> None:
     async def scenario() -> None:
         async with FaultServer(polite) as server:
             pool = Connections(PATIENT, PATIENT, keepalive_expiry=timedelta(milliseconds=30))
-            await asyncio.gather(
-                *(pool.exchange(origin_of(server), ask(str(number))) for number in range(20))
-            )
+            await asyncio.gather(*(pool.exchange(origin_of(server), ask(str(number))) for number in range(20)))
             await server.until(lambda: server.gone == server.connections)
             assert pool.open_count == 0
             assert (await pool.exchange(origin_of(server), ask("again"))).status == 200
@@ -386,9 +384,7 @@ def test_an_address_that_does_not_answer_gives_way_to_the_next(run: Run, dead_en
     async def scenario() -> None:
         async with FaultServer(polite) as server:
             with FullListener("127.0.0.2", server.port if dead_end == "silent" else closed_port()):
-                pool = Connections(
-                    PATIENT, PATIENT, addresses=Addresses(lambda _: ["127.0.0.2", "127.0.0.1"])
-                )
+                pool = Connections(PATIENT, PATIENT, addresses=Addresses(lambda _: ["127.0.0.2", "127.0.0.1"]))
                 heard = await pool.exchange(Origin("http", "zalo", server.port), ask("1"))
                 assert (id_in(heard.body), pool.open_count) == ("1", 1)
                 await pool.aclose()

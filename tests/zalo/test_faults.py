@@ -341,9 +341,7 @@ def test_a_kept_connection_that_closes_as_the_next_request_arrives_is_uncertain(
         async with FaultServer(answer_once) as server:
             client = ZaloClient(server.url, server.url, PATIENT, PATIENT)
             outcomes = [
-                await client.send(
-                    "token", phone="8498", template_id="1", template_data={}, tracking_id=str(n)
-                )
+                await client.send("token", phone="8498", template_id="1", template_data={}, tracking_id=str(n))
                 for n in range(2)
             ]
             await client.aclose()

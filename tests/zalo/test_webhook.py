@@ -186,9 +186,7 @@ def test_a_change_of_a_template_is_read() -> None:
 
 @pytest.mark.parametrize(("before", "after"), [(1000, 2000), ("1000", "2000")])
 def test_a_change_of_the_quota_is_read(before: Any, after: Any) -> None:
-    body = event(
-        event_name="change_oa_daily_quota", oaId="1", quota={"prev_value": before, "new_value": after}
-    )
+    body = event(event_name="change_oa_daily_quota", oaId="1", quota={"prev_value": before, "new_value": after})
     assert read_webhook(body) == QuotaChanged(1000, 2000)
 
 

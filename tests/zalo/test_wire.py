@@ -85,9 +85,7 @@ def test_a_quota_may_be_text_a_number_null_or_nothing(quota: Any, expected: Quot
     assert outcome.quota == expected
 
 
-@pytest.mark.parametrize(
-    "sent_time", [None, "", "soon", 0, -1, 1626926349, 10**17, 10**30, True, 1.5, [], "1e12"]
-)
+@pytest.mark.parametrize("sent_time", [None, "", "soon", 0, -1, 1626926349, 10**17, 10**30, True, 1.5, [], "1e12"])
 def test_an_absurd_time_is_none(sent_time: Any) -> None:
     outcome = wire.read_send(200, send_answer(sent_time=sent_time))
     assert isinstance(outcome, Accepted)
@@ -134,9 +132,7 @@ def test_a_number_that_nobody_knows_is_final() -> None:
     assert (outcome.error.category, outcome.error.permanent) == (Category.UNRECOGNISED, True)
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"<html>", b"{}", b'{"error":-32,"message":"limit"}', b'{"error":"slow"}']
-)
+@pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b'{"error":-32,"message":"limit"}', b'{"error":"slow"}'])
 def test_http_429_without_a_number_of_the_table_waits(body: bytes) -> None:
     outcome = wire.read_send(429, body)
     assert isinstance(outcome, Deferred)
@@ -222,17 +218,31 @@ JSON = st.recursive(
     max_leaves=12,
 )
 NAMES = st.sampled_from(
-    ["error", "message", "data", "msg_id", "sent_time", "quota", "dailyQuota", "status", "delivery_time"]
-    + ["access_token", "refresh_token", "expires_in", "error_name", "event_name", "timestamp", "tracking_id"]
+    [
+        "error",
+        "message",
+        "data",
+        "msg_id",
+        "sent_time",
+        "quota",
+        "dailyQuota",
+        "status",
+        "delivery_time",
+        "access_token",
+        "refresh_token",
+        "expires_in",
+        "error_name",
+        "event_name",
+        "timestamp",
+        "tracking_id",
+    ]
 )
 ZALO_LIKE = st.dictionaries(NAMES, JSON | st.dictionaries(NAMES, JSON | st.dictionaries(NAMES, JSON)))
 BODIES = st.binary(max_size=200) | ZALO_LIKE.map(lambda document: json.dumps(document).encode())
 
 
 @given(st.integers(min_value=0, max_value=999), BODIES, st.booleans())
-def test_reading_never_raises_and_accepts_only_with_a_msg_id(
-    status: int, body: bytes, development: bool
-) -> None:
+def test_reading_never_raises_and_accepts_only_with_a_msg_id(status: int, body: bytes, development: bool) -> None:
     outcome = wire.read_send(status, body, development=development, private=["ab"], retry_after="1")
     if isinstance(outcome, Accepted):
         assert 200 <= status < 500
