@@ -34,7 +34,12 @@ async def send(data: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     listening = socket.create_server(("127.0.0.1", 0))
     print(f"listening on http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
-    config = uvicorn.Config(Litestar([send], openapi_config=None, logging_config=None), loop="uvloop", access_log=False, log_level="error")
+    config = uvicorn.Config(
+        Litestar([send], openapi_config=None, logging_config=None),
+        loop="uvloop",
+        access_log=False,
+        log_level="error",
+    )
     uvicorn.Server(config).run(sockets=[listening])
 
 

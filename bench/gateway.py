@@ -243,7 +243,10 @@ def report(figures: dict[str, Figure]) -> str:
         "| gateway | sends/s | CPU µs a send | p50 ms | p99 ms | sends/s against the baseline |",
         "|---|---|---|---|---|---|",
     ]
-    names = {"baseline": "Litestar handler + httpx.AsyncClient, no records (baseline)", "ours": "ours, two durable records"}
+    names = {
+        "baseline": "Litestar handler + httpx.AsyncClient, no records (baseline)",
+        "ours": "ours, two durable records",
+    }
     for kind, it in figures.items():
         ratio = it.per_second / base.per_second
         lines.append(

@@ -255,9 +255,7 @@ class Dispatch:
         self._uncertain_in_a_row[message.account] = count
         if self._pause_after_uncertain and count >= self._pause_after_uncertain:
             cure = "nothing to do: one message is tried now and then, and the first success resumes all"
-            await self._gates.hold(
-                Hold(message.account, Reason.UPSTREAM, self._clock(), outcome.error.code, cure)
-            )
+            await self._gates.hold(Hold(message.account, Reason.UPSTREAM, self._clock(), outcome.error.code, cure))
 
     # -- the backlog --
 

@@ -189,7 +189,6 @@ class Courier(Protocol):
     ) -> Outcome:
         """What became of one request; never raises for anything that Zalo or the network does."""
 
-
     async def answers(self, access_token: str, *, app_secret: str | None = None) -> bool:
         """True if Zalo answers a harmless question sensibly; costs nothing and changes nothing."""
 

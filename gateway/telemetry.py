@@ -23,7 +23,19 @@ from .ports import Depth, Verdict
 
 _SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 300, 3600, 86400)
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-_FIELDS: Final = ("account", "reason", "cause", "cure", "doing", "template", "count", "url", "version", "signal", "outcome")
+_FIELDS: Final = (
+    "account",
+    "reason",
+    "cause",
+    "cure",
+    "doing",
+    "template",
+    "count",
+    "url",
+    "version",
+    "signal",
+    "outcome",
+)
 _SERIOUS: Final = frozenset({"held", "store-unavailable", "template-blocked", "mapping-reload-failed"})
 
 
@@ -129,7 +141,9 @@ class Telemetry:
         verdict: Verdict = about["verdict"]
         name = type(verdict).__name__.lower()
         self._numbers.webhooks.labels(about["account"], name).inc()
-        (self._log.warning if name == "forged" else self._log.debug)("webhook", account=about["account"], verdict=name)
+        (self._log.warning if name == "forged" else self._log.debug)(
+            "webhook", account=about["account"], verdict=name
+        )
 
     def _mappings_loaded(self, about: dict[str, Any]) -> None:
         self._numbers.mapping_reloads.labels("loaded").inc()
@@ -161,10 +175,16 @@ class _Numbers:
 
         self.events = counter("events", "Events posted, by type and what was answered", "type", "outcome")
         self.messages = counter("messages", "Messages that came to a status", "status")
-        self.attempts = counter("attempts", "Requests to Zalo, by outcome and error code", "account", "outcome", "error")
+        self.attempts = counter(
+            "attempts", "Requests to Zalo, by outcome and error code", "account", "outcome", "error"
+        )
         self.send_seconds = seconds("send", "From an attempt's begin to its recorded outcome", "account")
-        self.accept_to_sent = seconds("accept_to_sent", "From acceptance until Zalo took it", "account", "priority")
-        self.accept_to_delivered = seconds("accept_to_delivered", "From acceptance until the phone had it", "account")
+        self.accept_to_sent = seconds(
+            "accept_to_sent", "From acceptance until Zalo took it", "account", "priority"
+        )
+        self.accept_to_delivered = seconds(
+            "accept_to_delivered", "From acceptance until the phone had it", "account"
+        )
         self.queue_depth = gauge("queue_depth", "Queued messages", "account", "priority")
         self.queue_age = gauge("queue_oldest_seconds", "Age of the oldest queued message", "account", "priority")
         self.token_seconds = gauge("token_expires_seconds", "Seconds until a token expires", "account", "token")

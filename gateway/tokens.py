@@ -194,7 +194,9 @@ class Tokens:
                 return None
             was_refreshed = grant.obtained_at != grant.consented_at
             if self._rejected.get(account) == grant.generation and was_refreshed and grant.proven_at is None:
-                detail = "Zalo refuses a token that it has just given; look at the app's and the account's settings"
+                detail = (
+                    "Zalo refuses a token that it has just given; look at the app's and the account's settings"
+                )
                 await self._save(grant.troubled(Trouble("unproven", detail, now, is_final=True)), grant)
                 return None
             intended = grant.intended(self._owner, now)

@@ -59,9 +59,7 @@ def mappings_of(loaded: Loaded) -> MappingSet:
 
 
 @asynccontextmanager
-async def running(
-    loaded: Loaded, telemetry: Telemetry, store: SqliteStore
-) -> AsyncIterator[Gateway]:
+async def running(loaded: Loaded, telemetry: Telemetry, store: SqliteStore) -> AsyncIterator[Gateway]:
     """A gateway that works for as long as the context lasts, and has drained after it."""
     settings = loaded.settings
     mapping_set = mappings_of(loaded)
@@ -185,4 +183,3 @@ def _judge(settings: Settings) -> Judge:
         return Forged() if isinstance(said, Unreadable) else Signed(name, None)
 
     return judge
-

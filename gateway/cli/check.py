@@ -64,7 +64,9 @@ def _loaded_or_faults(asking: Asking) -> tuple[Loaded | None, list[str]]:
 @click.command()
 @with_config
 @click.argument("file", metavar="EVENT.json", type=click.File("rb"))
-@click.option("--caller", "caller_name", help="Whose event it is; the default is the first caller that may send it.")
+@click.option(
+    "--caller", "caller_name", help="Whose event it is; the default is the first caller that may send it."
+)
 @click.option("--reveal", is_flag=True, help="Show the phone number and secret values in full also in a pipe.")
 @click.pass_obj
 def preview(asking: Asking, file: Any, caller_name: str | None, reveal: bool) -> None:
@@ -92,7 +94,8 @@ def preview(asking: Asking, file: Any, caller_name: str | None, reveal: bool) ->
     configured = loaded.settings.callers.get(name)
     mode = "live" if configured is None else configured.mode
     data = {
-        key: text if is_shown or key not in filled.secret else "*****" for key, text in filled.template_data.items()
+        key: text if is_shown or key not in filled.secret else "*****"
+        for key, text in filled.template_data.items()
     }
     body: dict[str, Any] = {
         "phone": filled.phone if is_shown else mask(filled.phone),
@@ -127,5 +130,3 @@ def as_yaml() -> str:
     """The document as `openapi/gateway.yaml` holds it."""
     plain = msgspec.to_builtins(document())
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=110)
-
-

@@ -180,7 +180,9 @@ async def _final(url: str, key: str, wanted: str) -> dict[str, Any]:
         await asyncio.sleep(_LOOK_EVERY_S)
 
 
-async def _call(url: str, key: str, event: dict[str, Any] | None = None) -> tuple[int, dict[str, str], dict[str, Any]]:
+async def _call(
+    url: str, key: str, event: dict[str, Any] | None = None
+) -> tuple[int, dict[str, str], dict[str, Any]]:
     """Status, headers and body of one call over real HTTP."""
     body = None if event is None else json.dumps(event).encode()
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}

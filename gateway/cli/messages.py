@@ -93,7 +93,9 @@ def print_message(shown: MessageView) -> None:
     table.add_row("tracking_id", shown.tracking_id)
     table.add_row("event", f"{shown.event.type} {shown.event.id} from {shown.event.source}, caller {shown.caller}")
     if shown.template_id is not None:
-        table.add_row("template", f"{shown.template_id} to {shown.phone}, account {shown.account}, {shown.priority}")
+        table.add_row(
+            "template", f"{shown.template_id} to {shown.phone}, account {shown.account}, {shown.priority}"
+        )
     if shown.msg_id is not None:
         table.add_row("msg_id", shown.msg_id)
     if shown.next_attempt_at is not None:

@@ -84,7 +84,9 @@ def _bound(host: str, port: int) -> socket.socket:
         listening.bind((host, port))
     except OSError as error:
         listening.close()
-        raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror}; choose another server.port") from error
+        raise CannotStart(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another server.port"
+        ) from error
     listening.listen(_BACKLOG)
     return listening
 
@@ -135,8 +137,12 @@ async def authorise(loaded: Loaded, store: SqliteStore, simulated: Simulator) ->
 
 @click.command()
 @with_config
-@click.option("--simulator", "is_simulated", is_flag=True, help="Start the built-in Zalo simulator beside it, authorised.")
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
+@click.option(
+    "--simulator", "is_simulated", is_flag=True, help="Start the built-in Zalo simulator beside it, authorised."
+)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
 @click.pass_obj
 def serve(asking: Asking, is_simulated: bool, log_level: str) -> None:
     """Run the gateway.

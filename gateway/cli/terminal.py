@@ -73,7 +73,11 @@ class Group(click.Group):
             for fault in error.faults:
                 err.print(str(fault), style="bad", markup=False)
         except GatewayError as error:
-            err.print(f"{'cannot start: ' if type(error) is CannotStart else ''}{error.detail}", style="bad", markup=False)
+            err.print(
+                f"{'cannot start: ' if type(error) is CannotStart else ''}{error.detail}",
+                style="bad",
+                markup=False,
+            )
             for one in error.errors:
                 err.print(f"  {one.pointer or '(the event)'}: {one.detail}", markup=False)
         except BrokenPipeError:

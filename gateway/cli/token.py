@@ -54,7 +54,9 @@ def import_(asking: Asking, account: str, replace: bool) -> None:
             await store.aclose()
 
     grant = asyncio.run(keep())
-    out.print(f"[good]imported[/]: account {account}, generation {grant.generation}, works until {_at(grant.expires_at)}")
+    out.print(
+        f"[good]imported[/]: account {account}, generation {grant.generation}, works until {_at(grant.expires_at)}"
+    )
 
 
 @token.command()
@@ -109,7 +111,14 @@ def _row(account: str, grant: Grant | None, moment: datetime) -> dict[str, Any]:
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="faint")
-    for heading in ("account", "health", "generation", "last refreshed", "access token until", "consent until about"):
+    for heading in (
+        "account",
+        "health",
+        "generation",
+        "last refreshed",
+        "access token until",
+        "consent until about",
+    ):
         table.add_column(heading)
     for row in rows:
         style = {"working": "good", "refused": "doubtful", "expired": "doubtful"}.get(row["health"], "bad")
@@ -125,5 +134,3 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
 
 def _at(moment: datetime | None) -> str:
     return "–" if moment is None else moment.strftime("%Y-%m-%d %H:%M UTC")
-
-

@@ -43,6 +43,11 @@ class State(StrEnum):
         """True while a request to Zalo is under way."""
         return self in (State.SENDING, State.SENDING_AGAIN)
 
+    @property
+    def is_again(self) -> bool:
+        """True during a second try."""
+        return self in (State.QUEUED_AGAIN, State.SENDING_AGAIN)
+
 
 _STATUS: Final = {State.QUEUED_AGAIN: "queued", State.SENDING_AGAIN: "sending"}
 
@@ -70,7 +75,7 @@ class Special(StrEnum):
     NEVER = "×"  # cannot happen; an error of ours
     BACK = "back"  # to what the message was before its second try
     MAYBE_AGAIN = "unknown | queued-again"  # a second try if the mapping says `resend`
-    FAILED_IF_ALONE = "failed | ="  # unless another attempt is still open
+    FAILED_IF_ALONE = "failed | ="  # unless another attempt is still unsettled
     QUEUED_IF_ALONE = "queued | ="
 
 
@@ -94,7 +99,7 @@ NEXT: Final[Mapping[State, Mapping[Fact, Cell]]] = {
         State.DELIVERED, _NEVER, _NOTED, _CONFLICT, _CONFLICT),
     State.QUEUED_AGAIN: _row(
         State.SENDING_AGAIN, State.SENT, State.FAILED, State.QUEUED, _NOTED,
-        State.DELIVERED, _NEVER, _BACK, _BACK, _CONFLICT),
+        State.DELIVERED, _NOTED, _BACK, _BACK, _CONFLICT),
     State.SENDING_AGAIN: _row(
         _NEVER, State.SENT, _BACK, State.QUEUED_AGAIN, State.UNKNOWN,
         State.DELIVERED, _NOTED, _NOTED, _CONFLICT, _CONFLICT),

@@ -42,6 +42,8 @@ def read_event(document: Any, *, default_source: str, needs_specversion: bool) -
     if not isinstance(document, dict):
         raise MalformedEvent("the body must be a JSON object", errors=[Fault("", "must be a JSON object")])
     faults: list[Fault] = []
+    # CloudEvents' JSON format lets an attribute that is not there be written as null.
+    document = {name: value for name, value in document.items() if value is not None}
     version = document.get("specversion", None if needs_specversion else "1.0")
     if version != "1.0":
         faults.append(Fault("/specversion", 'must be "1.0"'))
@@ -52,8 +54,7 @@ def read_event(document: Any, *, default_source: str, needs_specversion: bool) -
     event_type = _text(document, "type", faults)
     time = _optional_text(document, "time", faults)
     subject = _optional_text(document, "subject", faults)
-    content_type = document.get("datacontenttype")
-    if content_type is not None and not _is_json(content_type):
+    if "datacontenttype" in document and not _is_json(document["datacontenttype"]):
         faults.append(Fault("/datacontenttype", "must be a JSON media type"))
     data = document.get("data")
     if not isinstance(data, dict):

@@ -5,6 +5,7 @@ selectors, joined emoji with skin tones, flags, keycaps, and Hangul. Indic conju
 virama.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from typing import Final
@@ -13,23 +14,18 @@ _ZWJ: Final = "\u200d"
 _CONTROLS: Final = frozenset({"Cc", "Zl", "Zp"})
 _MARKS: Final = frozenset({"Mn", "Me", "Mc"})
 _OTHER_EXTENDING: Final = frozenset("\u200c\u200d\uff9e\uff9f")
-_PICTOGRAPHS: Final = (
-    *((0xA9, 0xA9), (0xAE, 0xAE), (0x203C, 0x203C), (0x2049, 0x2049), (0x2122, 0x2122), (0x2139, 0x2139)),
-    *(
-        (0x2194, 0x21AA),
-        (0x231A, 0x23FF),
-        (0x24C2, 0x24C2),
-        (0x25AA, 0x25FE),
-        (0x2600, 0x27BF),
-        (0x2934, 0x2935),
-    ),
-    *((0x2B05, 0x2B55), (0x3030, 0x3030), (0x303D, 0x303D), (0x3297, 0x3299), (0x1F000, 0x1F1E5)),
-    *((0x1F200, 0x1F3FA), (0x1F400, 0x1FAFF), (0x1FC00, 0x1FFFD)),
+_PICTOGRAPHS: Final = re.compile(
+    "[\xa9\xae\u203c\u2049\u2122\u2139\u2194-\u21aa\u231a-\u23ff\u24c2\u25aa-\u25fe\u2600-\u27bf\u2934\u2935"
+    "\u2b05-\u2b55\u3030\u303d\u3297-\u3299\U0001f000-\U0001f1e5\U0001f200-\U0001f3fa\U0001f400-\U0001faff"
+    "\U0001fc00-\U0001fffd]"
 )
 
 
-def is_border(text: str, at: int) -> bool:
-    """True if the text may be cut before the character `at`, counted from 0. Source: Unicode UAX #29."""
+def is_border(text: str, at: int, since: int = 0) -> bool:
+    """True if the text may be cut before the character `at`, counted from 0; `since` is a border before it.
+
+    Source: Unicode UAX #29.
+    """
     if at <= 0 or at >= len(text):
         return True
     before, after = text[at - 1], text[at]
@@ -42,7 +38,7 @@ def is_border(text: str, at: int) -> bool:
     if before == _ZWJ:
         return not (_is_pictograph(after) and _ends_in_pictograph(text, at - 1))
     if _is_flag_half(after):
-        return _flag_halves_before(text, at) % 2 == 0
+        return _flag_halves_between(text, since, at) % 2 == 0
     return not _is_one_syllable(before, after)
 
 
@@ -56,7 +52,11 @@ def cut(text: str, limit: int) -> str:
 
 def borders(text: str) -> Iterator[int]:
     """Every place after which a grapheme of the text begins or the text ends, in order, without 0."""
-    return (at for at in range(1, len(text) + 1) if is_border(text, at))
+    since = 0
+    for at in range(1, len(text) + 1):
+        if is_border(text, at, since):
+            since = at
+            yield at
 
 
 def first(text: str, count: int) -> str:
@@ -71,14 +71,8 @@ def first(text: str, count: int) -> str:
 
 def last(text: str, count: int) -> str:
     """The last `count` graphemes."""
-    start = len(text)
-    for _ in range(count):
-        if start == 0:
-            break
-        start -= 1
-        while not is_border(text, start):
-            start -= 1
-    return text[start:]
+    places = [0, *borders(text)]
+    return text[places[max(len(places) - 1 - count, 0)] :]
 
 
 def _extends(character: str) -> bool:
@@ -91,8 +85,7 @@ def _extends(character: str) -> bool:
 
 
 def _is_pictograph(character: str) -> bool:
-    code = ord(character)
-    return any(low <= code <= high for low, high in _PICTOGRAPHS)
+    return _PICTOGRAPHS.match(character) is not None
 
 
 def _ends_in_pictograph(text: str, end: int) -> bool:
@@ -106,9 +99,9 @@ def _is_flag_half(character: str) -> bool:
     return "\U0001f1e6" <= character <= "\U0001f1ff"
 
 
-def _flag_halves_before(text: str, at: int) -> int:
+def _flag_halves_between(text: str, since: int, at: int) -> int:
     start = at
-    while start > 0 and _is_flag_half(text[start - 1]):
+    while start > since and _is_flag_half(text[start - 1]):
         start -= 1
     return at - start
 

@@ -4,6 +4,7 @@ Every function here takes a message and a fact and returns the message as it is 
 where it may go. The flows store what comes back by compare-and-set on `version`.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -165,8 +166,7 @@ def concluded(
     if attempt is None:
         return _with(message, now, fact, message.state, attempt=number, cause=cause)
     others = tuple(one for one in message.unsettled if one.number != number)
-    is_earlier = any(one.is_open and one.number > number for one in others)
-    state = _earlier(message, fact) if is_earlier else _target(message, fact, is_alone=not others)
+    state = _conclusion(message, attempt, fact, others)
     if isinstance(outcome, Uncertain):
         kept = tuple(
             msgspec.structs.replace(one, is_open=False) if one is attempt else one for one in message.unsettled
@@ -175,22 +175,26 @@ def concluded(
         kept = others
     changes = _changes(message, outcome, state, attempt, next_attempt_at, now)
     after = _with(message, now, fact, state, attempt=number, cause=cause, unsettled=kept, **changes)
-    if after.state.is_waiting and not message.state.is_waiting:
-        moment = after.next_attempt_at
-        if moment is not None and moment >= after.expires_at:
-            return expired(after, now)
+    moment = after.next_attempt_at
+    if after.state.is_waiting and moment is not None and moment >= after.expires_at:
+        return expired(after, now)
     return after
 
 
-def _earlier(message: Message, fact: Fact) -> State:
-    """Where an earlier attempt's late answer leads while a later attempt is under way.
+def _conclusion(message: Message, attempt: Attempt, fact: Fact, others: Sequence[Attempt]) -> State:
+    """Where `fact` about `attempt` leads.
 
-    The later attempt goes on deciding. What is refused or deferred is settled, so the second try is no longer
-    one beside an unsettled first.
+    A late word about an earlier attempt moves the message only when it leaves nothing in doubt: no other attempt
+    that may have gone out, and no earlier one that did. A second try that is under way goes on deciding, no longer
+    as a second one.
     """
-    if message.state is not State.SENDING_AGAIN or fact is Fact.ACCEPTED:
-        return _target(message, fact, is_alone=False)
-    return State.SENDING if fact in (Fact.REFUSED, Fact.DEFERRED) else message.state
+    is_beside_another = message.state.is_again and message.back is State.UNDELIVERED
+    is_alone = not is_beside_another and all(one.is_open for one in others)
+    if attempt.is_open or fact is Fact.ACCEPTED:
+        return _target(message, fact, is_alone=is_alone)
+    if fact is Fact.UNCERTAIN or not is_alone:
+        return message.state
+    return State.SENDING if message.state is State.SENDING_AGAIN else _target(message, fact)
 
 
 def _changes(
@@ -203,18 +207,7 @@ def _changes(
 ) -> dict[str, Any]:
     """The fields that an outcome changes, beside the state."""
     if isinstance(outcome, Accepted):
-        if state not in (State.SENT, State.DELIVERED):
-            return {}
-        if message.msg_id not in (None, outcome.msg_id):
-            return {"other_msg_ids": (*message.other_msg_ids, outcome.msg_id)}
-        return {
-            "msg_id": outcome.msg_id,
-            "sent_at": outcome.sent_at or now,
-            "quota": outcome.quota or message.quota,
-            "error": None,
-            "reason": None,
-            "next_attempt_at": None,
-        }
+        return _taken(message, outcome, state, now)
     if state is message.state:
         return {}
     changes: dict[str, Any] = {"error": outcome.error, "reason": None, "next_attempt_at": None}
@@ -228,6 +221,28 @@ def _changes(
             was_resent=True,
         )
     return changes
+
+
+def _taken(message: Message, outcome: Accepted, state: State, now: datetime) -> dict[str, Any]:
+    """The fields that Zalo's yes changes: all of them if it made the message `sent`, else what was missing.
+
+    `msg_id` is the one that the status goes by; every other one that Zalo gave is kept beside it.
+    """
+    if state not in (State.SENT, State.DELIVERED):
+        return {}
+    is_sent_now = state is not message.state
+    msg_id = outcome.msg_id if is_sent_now else message.msg_id or outcome.msg_id
+    given = dict.fromkeys((*message.other_msg_ids, message.msg_id, outcome.msg_id))
+    sent_at = outcome.sent_at or now
+    return {
+        "msg_id": msg_id,
+        "other_msg_ids": tuple(one for one in given if one is not None and one != msg_id),
+        "sent_at": sent_at if is_sent_now else message.sent_at or sent_at,
+        "quota": outcome.quota or message.quota,
+        "error": None,
+        "reason": None,
+        "next_attempt_at": None,
+    }
 
 
 def received(message: Message, receipt: Receipt, now: datetime) -> Message:
@@ -279,7 +294,7 @@ def _may_resend(message: Message) -> bool:
     """True if the mapping wants a second try, there was none yet, and there is time for it."""
     if not message.resends or message.was_resent or not message.unsettled:
         return False
-    return message.unsettled[-1].begun_at + RESEND_DELAY < message.expires_at
+    return message.unsettled[0].begun_at + RESEND_DELAY < message.expires_at
 
 
 _FACTS: Final[dict[type, Fact]] = {

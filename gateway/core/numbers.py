@@ -4,17 +4,7 @@ import re
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
 from typing import Final
 
-from .values import (
-    Absent,
-    Number,
-    Refusal,
-    add,
-    divide,
-    exact,
-    multiply,
-    negate,
-    number_text,
-)
+from .values import Absent, Number, Refusal, add, divide, exact, items_of, multiply, negate, number_text
 
 _DECIMAL_TEXT: Final = re.compile(r"[+-]?[0-9]{1,24}(\.[0-9]{1,20})?")
 _MAX_PLACES: Final = 10
@@ -102,7 +92,7 @@ def check_places(places: int | None = None, *_rest: object) -> None:
 def total(value: object, *members: str) -> Number:
     """The sum over a list; with members, of their product in each item: `sum("price", "qty")`."""
     result: Number = 0
-    for place, item in enumerate(_list(value)):
+    for place, item in enumerate(items_of(value)):
         line: Number = 1 if members else _at_place(item, place)
         for name in members:
             if not isinstance(item, dict) or name not in item:
@@ -123,16 +113,10 @@ def smallest(value: object) -> Number:
 
 
 def _numbers(value: object) -> list[Number]:
-    numbers = [_at_place(item, place) for place, item in enumerate(_list(value))]
+    numbers = [_at_place(item, place) for place, item in enumerate(items_of(value))]
     if not numbers:
         raise Absent("is a list without items")
     return numbers
-
-
-def _list(value: object) -> list[object]:
-    if isinstance(value, list):
-        return value
-    raise Refusal("is not a list")
 
 
 def _at_place(item: object, *steps: str | int) -> Number:

@@ -8,23 +8,19 @@ from typing import Any, Final
 
 import msgspec
 
-from .errors import (
-    GatewayError,
-    InvalidPhone,
-    MalformedEvent,
-    MappingFailed,
-    TemplateConstraint,
-    clip,
-)
+from .errors import GatewayError, InvalidPhone, MalformedEvent, MappingFailed, TemplateConstraint, clip, pointer
 from .event import Event, read_event
-from .filling import Draft, Filled, Mapping, Rule, draft, fill
+from .expressions import Path
+from .filling import Filled, Mapping, Rule, draft, fill
 from .mapping_faults import ConfigFault, nearest_to
 from .phone import mask
+from .values import Refusal
 
 _OUTCOMES: Final = ("template_id", "phone", "template_data", "not_before", "skipped", "error")
 _REQUIRED: Final = ("template_id", "phone", "template_data")
 _CODES: Final = tuple(error.code for error in (MappingFailed, TemplateConstraint, InvalidPhone, MalformedEvent))
 _NEAR: Final = 0.6
+_VERY_NEAR: Final = 0.8
 
 
 class _Sample(msgspec.Struct, frozen=True):
@@ -68,10 +64,10 @@ def _check(mapping: Mapping, samples: list[_Sample], *, has_any: bool) -> Iterab
         if choice.template is not None and not choice.template.is_sendable:
             what = f"template {choice.template_id} is {clip(choice.template.status)} at Zalo"
             yield ConfigFault(mapping.file, choice.line, what, "use another template, or pull the snapshot again")
-    yield from _misspelt(mapping, [sample.event for sample in samples if sample.event is not None])
     for sample in samples:
         if sample.event is not None:
             yield from _compare(mapping, sample, sample.event)
+    yield from _misspelt(mapping, [sample.event.names() for sample in samples if sample.event is not None])
 
 
 def _read(file: str, raw: bytes, event_type: str, faults: list[ConfigFault]) -> _Sample | None:
@@ -146,7 +142,7 @@ def _compare(mapping: Mapping, sample: _Sample, event: Event) -> Iterable[Config
     try:
         made = fill(mapping, event)
     except (MappingFailed, TemplateConstraint, InvalidPhone) as error:
-        yield from _compare_error(mapping, sample, draft(mapping, event), error)
+        yield from _compare_error(mapping, sample, event, error)
         return
     if "error" in expect:
         yield sample.fault(
@@ -160,7 +156,7 @@ def _compare(mapping: Mapping, sample: _Sample, event: Event) -> Iterable[Config
         )
 
 
-def _compare_error(mapping: Mapping, sample: _Sample, made: Draft, error: GatewayError) -> Iterable[ConfigFault]:
+def _compare_error(mapping: Mapping, sample: _Sample, event: Event, error: GatewayError) -> Iterable[ConfigFault]:
     expected = sample.expect.get("error")
     if expected == error.code:
         return
@@ -168,9 +164,12 @@ def _compare_error(mapping: Mapping, sample: _Sample, made: Draft, error: Gatewa
         what = f"expects {expected} and ends in {error.code}: {error.detail}"
         yield sample.fault("error", what, "mend the mapping or the sample")
         return
-    for trouble in made.troubles:
+    paths = {pointer(*path): path for rule in _rules(mapping) for path in rule.expression.paths}
+    for trouble in draft(mapping, event).troubles:
         what = f"{trouble.error.code} for {sample.file}: {trouble.fault.pointer} {trouble.fault.detail}"
-        yield ConfigFault(mapping.file, trouble.line, what, "mend the expression or the sample")
+        meant = _meant(event.names(), paths.get(trouble.fault.pointer, ()), _NEAR)
+        cure = "mend the expression or the sample" if meant is None else f"did you mean `{_dotted(meant)}`?"
+        yield ConfigFault(mapping.file, trouble.line, what, cure)
 
 
 def _compare_filled(sample: _Sample, made: Filled) -> Iterable[ConfigFault]:
@@ -206,19 +205,32 @@ def _shown(value: Any) -> str:
     return "nothing" if value is None else clip(json.dumps(value, ensure_ascii=False), 120)
 
 
-def _misspelt(mapping: Mapping, events: list[Event]) -> Iterable[ConfigFault]:
-    """Names that no sample has and that look like one that a sample has, behind a default too."""
-    shapes = [event.names() for event in events]
+def _misspelt(mapping: Mapping, shapes: list[dict[str, Any]]) -> Iterable[ConfigFault]:
+    """Names that a default hides: no sample has them, and one has a name that is very much like it.
+
+    One that the mapping names as well is not what was meant: `data.phone2 | or_else(data.phone)` is no slip.
+    """
+    named = {path for rule in _rules(mapping) for path in rule.expression.paths}
     for rule in _rules(mapping):
         for path in rule.expression.paths:
-            if not shapes or any(_has(shape, path) for shape in shapes):
+            if any(_has(shape, path) for shape in shapes):
                 continue
-            meant = next(filter(None, (_meant(shape, path) for shape in shapes)), None)
-            if meant is not None:
-                what = f"no sample has `{'.'.join(map(str, path))}`, named in `{rule.key}`"
-                yield ConfigFault(
-                    mapping.file, rule.line, what, f"did you mean `{meant}`? Else add a sample that has it"
-                )
+            meant = next(filter(None, (_meant(shape, path, _VERY_NEAR) for shape in shapes)), None)
+            if meant is not None and meant not in named and _is_hidden(rule, shapes):
+                what = f"no sample has `{_dotted(path)}`, named in `{rule.key}`"
+                cure = f"did you mean `{_dotted(meant)}`? Else add a sample that has it"
+                yield ConfigFault(mapping.file, rule.line, what, cure)
+
+
+def _is_hidden(rule: Rule, shapes: list[dict[str, Any]]) -> bool:
+    """True if some sample gets through the rule, so that no other fault tells of the missing name."""
+    for shape in shapes:
+        try:
+            rule.expression.run(shape)
+        except Refusal:
+            continue
+        return True
+    return False
 
 
 def _rules(mapping: Mapping) -> Iterable[Rule]:
@@ -231,7 +243,7 @@ def _rules(mapping: Mapping) -> Iterable[Rule]:
         yield from choice.params
 
 
-def _has(value: Any, path: tuple[str | int, ...]) -> bool:
+def _has(value: Any, path: Path) -> bool:
     for step in path:
         if not _leads(value, step):
             # What a null hides, or a list is too short for, is no misspelt name.
@@ -246,22 +258,22 @@ def _leads(value: Any, step: str | int) -> bool:
     return isinstance(value, dict) and step in value
 
 
-def _meant(names: dict[str, Any], path: tuple[str | int, ...]) -> str | None:
+def _meant(names: dict[str, Any], path: Path, cutoff: float) -> Path | None:
     """The path with its first unknown name replaced by the nearest one that this event has there."""
     value: Any = names
     for place, step in enumerate(path):
         if _leads(value, step):
             value = value[step]
-        elif isinstance(value, dict) and isinstance(step, str):
-            near = _nearest(step, value)
-            if near is None and place == 0 and isinstance(names.get("data"), dict) and step in names["data"]:
-                near = f"data.{step}"
-            return None if near is None else ".".join(map(str, (*path[:place], near, *path[place + 1 :])))
-        else:
+            continue
+        if not isinstance(value, dict) or not isinstance(step, str):
             return None
+        near = get_close_matches(step, sorted(value), n=1, cutoff=cutoff)
+        if near:
+            return (*path[:place], near[0], *path[place + 1 :])
+        data = names.get("data")
+        return ("data", *path) if place == 0 and isinstance(data, dict) and step in data else None
     return None
 
 
-def _nearest(name: str, known: Iterable[str]) -> str | None:
-    near = get_close_matches(name, sorted(known), n=1, cutoff=_NEAR)
-    return near[0] if near else None
+def _dotted(path: Path) -> str:
+    return ".".join(map(str, path))

@@ -16,7 +16,7 @@ VIETNAM: Final = timezone(timedelta(hours=7))
 MORNING: Final = time(6, 0)
 SHORTEST_DELAY: Final = timedelta(milliseconds=100)
 MORNING_SPREAD: Final = timedelta(minutes=5)
-_QUIET: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
+_QUIET: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
 class Backoff(msgspec.Struct, frozen=True):
@@ -27,7 +27,8 @@ class Backoff(msgspec.Struct, frozen=True):
 
     def delay(self, tries: int, chance: float) -> timedelta:
         """A random delay after so many tries: from 100 ms to what the doubling has come to."""
-        longest = min(self.cap, self.first * 2 ** min(tries - 1, 30)) if tries > 0 else self.first
+        growth = 2 ** min(max(tries - 1, 0), 62)
+        longest = self.first * growth if self.first < self.cap / growth else self.cap
         return max(SHORTEST_DELAY, SHORTEST_DELAY + (longest - SHORTEST_DELAY) * chance)
 
 

@@ -20,10 +20,12 @@ from .phone import Phone, normalise
 from .values import (
     MAX_TEXT,
     Absent,
+    NoPhone,
     Refusal,
     WrongPhone,
     bounded,
-    kind,
+    is_empty,
+    items_of,
     member,
     nfc,
     nfd,
@@ -149,6 +151,8 @@ def strip_origin(value: object, slash: bool = True) -> str:
 
 def phone(value: object) -> Phone:
     """The Vietnamese mobile number as 84 and nine digits."""
+    if is_empty(value):
+        raise NoPhone("is empty where a phone number is needed")
     try:
         return normalise(value)
     except InvalidPhone as error:
@@ -201,20 +205,16 @@ def join(value: object, sep: str = "", item: str | None = None, first: int | Non
     Only the `first` so many are written; if that leaves some out, `more` follows, with their number for
     `{n}`.
     """
-    if not isinstance(value, list):
-        raise (
-            Absent("is null where a list is needed") if value is None else Refusal(f"is {kind(value)}, not a list")
-        )
-    shown = value if first is None else value[:first]
+    shown = value[:first] if isinstance(value, list) and first is not None else value
     pieces: list[str] = []
     size = 0
-    for place, entry in enumerate(shown):
+    for place, entry in enumerate(items_of(shown)):
         piece = _written(entry, item, place)
         size += len(piece) + len(sep)
         if size > MAX_TEXT:
             raise Refusal(f"makes a text longer than {MAX_TEXT} characters; say how many with first=…")
         pieces.append(piece)
-    left_out = len(value) - len(shown)
+    left_out = length(value) - len(pieces)
     return sep.join(pieces) + (more.replace("{n}", str(left_out)) if left_out else "")
 
 

@@ -21,6 +21,7 @@ from .errors import pointer
 
 MAX_TEXT: Final = 20_000  # characters; the longest parameter of Zalo has 200
 MAX_NUMBER: Final = 10**24
+MAX_ITEMS: Final = 10_000  # of a list that is looked through
 _MAX_PLACES: Final = 20  # digits behind the point that are written out; a longer number has to be rounded first
 _MAX_MARKS: Final = 40  # Unicode's stream-safe text has at most 30 in a row; sorting many costs their square
 
@@ -56,6 +57,10 @@ class Absent(Refusal):
 
 class WrongPhone(Refusal):
     """A value that has to be a Vietnamese mobile number is none."""
+
+
+class NoPhone(WrongPhone, Absent):
+    """There is nothing where a phone number has to be."""
 
 
 def kind(value: object) -> str:
@@ -164,6 +169,17 @@ def _refuse_unsortable(text: str) -> None:
             raise Refusal(f"holds more than {_MAX_MARKS} combining marks in a row")
 
 
+def items_of(value: object) -> list[Any]:
+    """The list's items; raises Refusal for what is no list, and for more items than are looked through."""
+    if value is None:
+        raise Absent("is null where a list is needed")
+    if not isinstance(value, list):
+        raise Refusal(f"is {kind(value)} where a list is needed")
+    if len(value) > MAX_ITEMS:
+        raise Refusal(f"has more than {MAX_ITEMS} items")
+    return value
+
+
 def bounded(text: str) -> str:
     """The text, unless it has grown beyond the limit."""
     if len(text) > MAX_TEXT:
@@ -201,7 +217,7 @@ def order(left: object, right: object) -> int:
 def contains(item: object, container: object) -> bool:
     """True if the list has an equal item, the text has this part, or the object has a member of this name."""
     if isinstance(container, list):
-        return any(equal(item, member) for member in container)
+        return any(equal(item, each) for each in items_of(container))
     if isinstance(item, str) and isinstance(container, str):
         return nfc(text_of(item)) in nfc(text_of(container))
     if isinstance(item, str) and isinstance(container, dict):

@@ -53,9 +53,8 @@ def _app(doors: Doors, routes: Sequence[ControllerRouterHandler]) -> Litestar:
 
     def on_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
         if isinstance(error, MethodNotAllowedException):
-            answer = answer_of_error(MethodNotAllowed("this path does not take that method"))
-            answer.headers.update(error.headers or {})
-            return _response(answer)
+            refusal = MethodNotAllowed("this path does not take that method")
+            return _response(answer_of_error(refusal, **{name.lower(): it for name, it in (error.headers or {}).items()}))
         if error.status_code == 404:
             return _response(answer_of_error(NotFound("there is no such path")))
         return _response(answer_of_error(InvalidRequest("a parameter of the call cannot be read")))
@@ -76,6 +75,4 @@ def _app(doors: Doors, routes: Sequence[ControllerRouterHandler]) -> Litestar:
 
 
 def _response(answer: Answer) -> Response[bytes]:
-    return Response(
-        answer.body, status_code=answer.status, media_type=answer.media_type, headers=answer.headers
-    )
+    return Response(answer.body, status_code=answer.status, media_type=answer.media_type, headers=answer.headers)

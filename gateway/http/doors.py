@@ -1,7 +1,7 @@
 """What the handlers are handed, and what they share: who calls, raw bodies, plain answers."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -10,7 +10,8 @@ from litestar.types import Receive, Send
 
 from gateway.core.caller import Bucket, Caller
 from gateway.core.delivery import State
-from gateway.core.errors import GatewayError, TooLarge, Unauthenticated, Unavailable
+from gateway.core.errors import GatewayError, MethodNotAllowed, TooLarge, Unauthenticated, Unavailable
+from gateway.core.grant import Trouble
 from gateway.core.mapping import MappingSet
 from gateway.core.message import Message
 from gateway.gates import Gates
@@ -51,6 +52,7 @@ class Doors(msgspec.Struct, frozen=True):
     callers: Mapping[str, Caller]  # by the hex SHA-256 of a key
     buckets: Mapping[str, Bucket]
     accounts: frozenset[str]
+    trouble: Callable[[str], Trouble | None]  # of an account's grant, also while its access token still works
 
     def caller_of(self, headers: Mapping[bytes, bytes]) -> Caller:
         """Whose key the call carries; raises Unauthenticated."""
@@ -87,16 +89,41 @@ class Answer(msgspec.Struct, frozen=True):
         await send(end)
 
 
-def answer_of_error(error: GatewayError) -> Answer:
+Serve = Callable[[Doors, dict[bytes, bytes], Receive], Awaitable[Answer]]
+
+
+async def serve_post(
+    doors: Doors, scope: Any, receive: Receive, send: Send, serve: Serve, *, surprise: type[GatewayError] = Unavailable
+) -> None:
+    """Whatever happens in a raw handler, there is an answer, and it is never a 500; `surprise` is the last resort."""
+    try:
+        if scope["method"] != "POST":
+            raise MethodNotAllowed("this path takes POST only")
+        answer = await serve(doors, headers_in(scope), receive)
+    except MethodNotAllowed as error:
+        answer = answer_of_error(error, allow="POST")
+    except GatewayError as error:
+        answer = answer_of_error(error)
+    except Disconnected:
+        return
+    except Exception as error:  # noqa: BLE001 - the last line: a surprise is logged, and the caller told to come back
+        answer = answer_of_surprise(error, doors.observer, surprise)
+    await answer.send(send)
+
+
+def answer_of_error(error: GatewayError, **headers: str) -> Answer:
     """The problem+json answer to a call that raised this."""
     problem = problems.problem_of(error)
-    return Answer(problem.status, problems.encode(problem), problems.MEDIA_TYPE, problems.headers_of(error))
+    headers |= problems.headers_of(error)
+    return Answer(problem.status, problems.encode(problem), problems.MEDIA_TYPE, headers)
 
 
-def answer_of_surprise(error: Exception, observer: Observer) -> Answer:
+def answer_of_surprise(
+    error: Exception, observer: Observer, surprise: type[GatewayError] = Unavailable
+) -> Answer:
     """The answer to a call in which something happened that nobody thought of: logged, and never a 500."""
     observer.fact("turn-failed", error=error)
-    return answer_of_error(Unavailable("something went wrong on our side; it has been logged"))
+    return answer_of_error(surprise("something went wrong on our side, and it has been logged; try the same again"))
 
 
 def status_of(message: Message) -> int:

@@ -1,7 +1,8 @@
 """`POST /v1/events` and its preview: one event in, a Message or a problem out."""
 
+import math
 import re
-from typing import Any, Final
+from typing import Final
 
 from litestar import asgi
 from litestar.handlers import ASGIRouteHandler
@@ -10,35 +11,24 @@ from litestar.types import Receive, Scope, Send
 from gateway.core.caller import Caller
 from gateway.core.document import read_document
 from gateway.core.errors import (
+    Fault,
     ForbiddenEventType,
     GatewayError,
-    InvalidPhone,
-    InvalidRequest,
-    MappingFailed,
-    MethodNotAllowed,
-    TemplateConstraint,
+    MalformedEvent,
+    NotAccepted,
     TooManyRequests,
+    Unavailable,
     UnsupportedMediaType,
 )
 from gateway.core.event import Event, has_controls, read_event
-from gateway.core.mapping import Skipped, fill
+from gateway.core.mapping import draft
 from gateway.core.message import Message
-from gateway.core.phone import mask
 from gateway.intake import unmapped
 
 from . import problems
-from .doors import (
-    Answer,
-    Disconnected,
-    Doors,
-    answer_of_error,
-    answer_of_surprise,
-    headers_in,
-    read_body,
-    status_of,
-)
-from .preferences import patience
-from .views import Preview
+from .doors import Answer, Doors, read_body, serve_post, status_of
+from .preferences import Patience, patience
+from .views import preview
 
 STRUCTURED: Final = "application/cloudevents+json"
 PLAIN: Final = "application/json"
@@ -51,30 +41,13 @@ def events_handlers(doors: Doors) -> list[ASGIRouteHandler]:
 
     @asgi("/v1/events", copy_scope=False)
     async def post_event(scope: Scope, receive: Receive, send: Send) -> None:
-        await _served(doors, scope, receive, send, _post_event)
+        await serve_post(doors, scope, receive, send, _post_event, surprise=NotAccepted)
 
     @asgi("/v1/events/preview", copy_scope=False)
     async def preview_event(scope: Scope, receive: Receive, send: Send) -> None:
-        await _served(doors, scope, receive, send, _preview_event)
+        await serve_post(doors, scope, receive, send, _preview_event)
 
     return [post_event, preview_event]
-
-
-async def _served(doors: Doors, scope: Any, receive: Receive, send: Send, serve: Any) -> None:
-    """Whatever happens, there is an answer, and it is never a 500."""
-    try:
-        if scope["method"] != "POST":
-            raise MethodNotAllowed("only POST")
-        answer: Answer = await serve(doors, headers_in(scope), receive)
-    except GatewayError as error:
-        answer = answer_of_error(error)
-        if isinstance(error, MethodNotAllowed):
-            answer.headers["allow"] = "POST"
-    except Disconnected:
-        return
-    except Exception as error:  # noqa: BLE001 - the last line: a surprise is logged, and the caller told to come back
-        answer = answer_of_surprise(error, doors.observer)
-    await answer.send(send)
 
 
 async def _post_event(doors: Doors, headers: dict[bytes, bytes], receive: Receive) -> Answer:
@@ -85,7 +58,7 @@ async def _post_event(doors: Doors, headers: dict[bytes, bytes], receive: Receiv
         key = _idempotency_key(headers)
         taken = await doors.intake.accept(event, caller, key)
         wish = patience(_text(headers, b"prefer"), doors.limits.wait)
-        message = await doors.waiting.outcome(taken.message, wish.wait)
+        message = await _outcome(doors, taken.message, wish)
     except GatewayError as error:
         doors.observer.fact("event", type="" if event is None else event.type, outcome=error.code)
         raise
@@ -94,6 +67,14 @@ async def _post_event(doors: Doors, headers: dict[bytes, bytes], receive: Receiv
     if taken.is_replay:
         extra["idempotency-replayed"] = "true"
     return _answer(doors, message, extra)
+
+
+async def _outcome(doors: Doors, message: Message, wish: Patience) -> Message:
+    """What became of the message within the caller's patience; it is promised, whatever the store says now."""
+    try:
+        return await doors.waiting.outcome(message, wish.wait)
+    except Unavailable:
+        return message
 
 
 def _answer(doors: Doors, message: Message, extra: dict[str, str]) -> Answer:
@@ -115,51 +96,42 @@ async def _preview_event(doors: Doors, headers: dict[bytes, bytes], receive: Rec
     mapping = mapping_set.mappings.get(event.type)
     if mapping is None:
         raise unmapped(event.type, mapping_set.nearest(event.type, caller.may_send))
-    try:
-        filled = fill(mapping, event)
-    except (MappingFailed, TemplateConstraint, InvalidPhone) as error:
-        faults = tuple({"code": error.code, "pointer": it.pointer, "detail": it.detail} for it in error.errors)
-        shown = Preview(None, mapping.account, None, {}, event.type, faults)
-        return Answer(200, problems.encode(shown))
-    if isinstance(filled, Skipped):
-        shown = Preview(None, mapping.account, None, {}, event.type, ())
-    else:
-        data = {name: "*****" if name in filled.secret else text for name, text in filled.template_data.items()}
-        shown = Preview(filled.template_id, mapping.account, mask(filled.phone), data, event.type, ())
-    return Answer(200, problems.encode(shown))
+    return Answer(200, problems.encode(preview(mapping, draft(mapping, event))))
 
 
 async def _read(doors: Doors, headers: dict[bytes, bytes], receive: Receive, caller: Caller) -> Event:
     """The event in the request; the order of the checks is the contract's."""
     body = await read_body(headers, receive, doors.limits.max_body)
     media_type = (_text(headers, b"content-type") or "").partition(";")[0].strip().lower()
-    if media_type not in (PLAIN, STRUCTURED):
-        raise UnsupportedMediaType(f"send {PLAIN} or {STRUCTURED}")
+    if media_type not in (PLAIN, STRUCTURED) or b"ce-specversion" in headers:
+        raise UnsupportedMediaType(f"send one event as {PLAIN} or {STRUCTURED}; binary mode and batches are not read yet")
     wait_s = doors.buckets[caller.name].take(doors.clock())
     if wait_s > 0:
-        raise TooManyRequests(f"caller {caller.name} is over its max_per_second", retry_after_s=max(1, round(wait_s)))
-    return read_event(
-        read_document(body), default_source=caller.name, needs_specversion=media_type == STRUCTURED
-    )
+        detail = f"caller {caller.name} is over its max_per_second"
+        raise TooManyRequests(detail, retry_after_s=math.ceil(wait_s))
+    return read_event(read_document(body), default_source=caller.name, needs_specversion=media_type == STRUCTURED)
 
 
 def _idempotency_key(headers: dict[bytes, bytes]) -> str | None:
-    """The caller's own name for the event, quoted or bare; raises InvalidRequest for one that is not usable."""
+    """The caller's own name for the event, quoted or bare; raises MalformedEvent for one that is not usable."""
     given = headers.get(b"idempotency-key")
     if given is None:
         return None
     try:
         text = given.decode("utf-8").strip()
     except UnicodeDecodeError:
-        raise InvalidRequest("Idempotency-Key must be UTF-8") from None
+        raise _unusable("must be UTF-8") from None
     quoted = _QUOTED.fullmatch(text)
     key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted is not None else text
     if not key or len(key) > _MAX_KEY_LENGTH or has_controls(key):
-        raise InvalidRequest(f"Idempotency-Key must have 1 to {_MAX_KEY_LENGTH} characters, none of them a control")
+        raise _unusable(f"must have 1 to {_MAX_KEY_LENGTH} characters, none of them a control")
     return key
+
+
+def _unusable(detail: str) -> MalformedEvent:
+    return MalformedEvent(f"Idempotency-Key {detail}", errors=[Fault("", f"the header Idempotency-Key {detail}")])
 
 
 def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:
     value = headers.get(name)
     return None if value is None else value.decode("latin-1")
-

@@ -1,11 +1,13 @@
 """`/livez`, `/readyz`, `/metrics`: for probes and for the platform team's monitoring."""
 
+from datetime import datetime
 from typing import Any
 
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from gateway.core.errors import Unavailable
+from gateway.gates import cure_of_credentials
 
 from . import problems
 from .doors import JSON, Doors
@@ -55,11 +57,17 @@ async def _checks(doors: Doors) -> list[dict[str, Any]]:
     mapping_set = doors.mappings()
     checks.append({"check": "mappings", "status": "ok", "detail": f"{len(mapping_set.mappings)} in force"})
     now = doors.clock()
-    for account in sorted(doors.accounts):
-        hold = doors.gates.account_hold(account, now)
-        if hold is None:
-            checks.append({"check": f"account {account}", "status": "ok"})
-        else:
-            told = {"detail": f"{hold.reason}: {hold.cause}", "since": hold.since, "cure": hold.cure}
-            checks.append({"check": f"account {account}", "status": "warning", **told})
-    return checks
+    accounts = ({"check": f"account {name}", **_health_of(doors, name, now)} for name in sorted(doors.accounts))
+    return [*checks, *accounts]
+
+
+def _health_of(doors: Doors, account: str, now: datetime) -> dict[str, Any]:
+    """Whether the account sends, and whether it will go on doing so; what is wrong there fails no check."""
+    hold = doors.gates.account_hold(account, now)
+    if hold is not None:
+        return {"status": "warning", "detail": f"{hold.reason}: {hold.cause}", "since": hold.since, "cure": hold.cure}
+    trouble = doors.trouble(account)
+    if trouble is not None and trouble.is_final:
+        told = {"detail": f"credentials: {trouble.detail}; it sends for as long as its access token works"}
+        return {"status": "warning", **told, "since": trouble.since, "cure": cure_of_credentials(account)}
+    return {"status": "ok"}

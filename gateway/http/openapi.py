@@ -87,7 +87,9 @@ def document() -> dict[str, Any]:
 
 def _post_event() -> dict[str, Any]:
     shown = _json("MessageView")
-    replayed = {"Idempotency-Replayed": _header("`true` when the event had been here before; nothing was sent again")}
+    replayed = {
+        "Idempotency-Replayed": _header("`true` when the event had been here before; nothing was sent again")
+    }
     applied = {"Preference-Applied": _header("What of `Prefer` was honoured")}
     return {
         "tags": ["events"],
@@ -104,7 +106,11 @@ def _post_event() -> dict[str, Any]:
         ],
         "requestBody": _event_body(),
         "responses": {
-            "200": {"description": "Sent, delivered, undelivered or skipped", "headers": {**replayed, **applied}, **shown},
+            "200": {
+                "description": "Sent, delivered, undelivered or skipped",
+                "headers": {**replayed, **applied},
+                **shown,
+            },
             "202": {
                 "description": "Durable; queued, being sent, or not known whether it was sent",
                 "headers": {"Location": _header("Where to ask what became of it"), **replayed, **applied},
@@ -186,7 +192,10 @@ def _webhook() -> dict[str, Any]:
             _parameter("X-ZEvent-Signature", "header", "`mac=` and the hex SHA-256 of contract §5"),
         ],
         "requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}},
-        "responses": {"200": {"description": "Stored, or Zalo's empty probe"}, **_problems(401, 404, 405, 413, 503)},
+        "responses": {
+            "200": {"description": "Stored, or Zalo's empty probe"},
+            **_problems(401, 404, 405, 413, 503),
+        },
     }
 
 
@@ -203,7 +212,9 @@ def _metrics() -> dict[str, Any]:
         "tags": ["health"],
         "operationId": "metrics",
         "summary": "Every number, as Prometheus text",
-        "responses": {"200": {"description": "Prometheus text", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+        "responses": {
+            "200": {"description": "Prometheus text", "content": {"text/plain": {"schema": {"type": "string"}}}}
+        },
     }
 
 
@@ -212,7 +223,9 @@ def _probe(name: str, summary: str) -> dict[str, Any]:
         "tags": ["health"],
         "operationId": name,
         "summary": summary,
-        "responses": {"200": {"description": summary, "content": {"application/json": {"schema": {"type": "object"}}}}},
+        "responses": {
+            "200": {"description": summary, "content": {"application/json": {"schema": {"type": "object"}}}}
+        },
     }
 
 

@@ -33,8 +33,6 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     message: MessageView | None = None
     errors: tuple[FaultView, ...] = ()
 
-    # `retryable` is never left out, though false looks like a default to msgspec only when it has one.
-
 
 class Row(msgspec.Struct, frozen=True):
     """How one kind of error is answered."""

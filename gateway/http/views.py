@@ -1,14 +1,17 @@
 """What callers see: a Message in the contract's shape."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from gateway.core.delivery import DeliveryError, Quota
 from gateway.core.hold import Hold
+from gateway.core.mapping import Draft, Mapping
 from gateway.core.message import Entry, Message
+from gateway.core.phone import mask
 
+MASK: Final = "*****"
 Status = Literal[
     "queued", "sending", "sent", "delivered", "undelivered", "unknown", "skipped", "failed", "expired", "cancelled"
 ]
@@ -64,15 +67,42 @@ class MessagePage(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
+class PreviewFault(msgspec.Struct, frozen=True):
+    """One thing that keeps the event from being sent: the code it would be refused with, and where it lies."""
+
+    code: str
+    pointer: str
+    detail: str
+
+
 class Preview(msgspec.Struct, frozen=True):
-    """What Zalo would get, masked; `faults` says why it would not get it."""
+    """What Zalo would get, masked, as far as it could be filled; `faults` says why it would not get it.
+
+    No `template_id` and no `faults`: the event is skipped on purpose.
+    """
 
     template_id: str | None
     account: str | None
     phone: str | None
     template_data: dict[str, str]
     mapping: str
-    faults: tuple[dict[str, str], ...]
+    faults: tuple[PreviewFault, ...]
+
+
+def preview(mapping: Mapping, made: Draft) -> Preview:
+    """What the mapping makes of an event, as any answer may show it."""
+    choice = made.choice
+    secret = frozenset() if choice is None else choice.secret
+    return Preview(
+        template_id=None if choice is None else choice.template_id,
+        account=mapping.account,
+        phone=None if made.phone is None else mask(made.phone),
+        template_data={name: MASK if name in secret else text for name, text in made.template_data.items()},
+        mapping=mapping.event_type,
+        faults=tuple(
+            PreviewFault(trouble.error.code, trouble.fault.pointer, trouble.fault.detail) for trouble in made.troubles
+        ),
+    )
 
 
 def view(message: Message, now: datetime, hold: Hold | None = None) -> MessageView:

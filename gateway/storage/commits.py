@@ -20,18 +20,30 @@ Change = Callable[[sqlite3.Connection], T]
 
 BUSY_TIMEOUT_S: Final = 2.0
 MAX_CHANGES: Final = 256
+_MAX_WAL_BYTES: Final = 64 << 20  # what the log is cut back to after a burst
+_FULL: Final = 2
 
 
 def connect(path: Path, *, is_writer: bool) -> sqlite3.Connection:
-    """A connection with the settings that the promises rest on: WAL, and an fsync before a commit returns."""
+    """A connection with the settings that the promises rest on: WAL, and an fsync before a commit returns.
+
+    Raises CannotStart where these cannot be had, and sqlite3.Error where the file cannot be used at all.
+    """
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
+        (journal,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         connection.execute("PRAGMA synchronous = FULL")
+        (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()
+        if (journal, synchronous) != ("wal", _FULL):
+            raise CannotStart(
+                f"the store {path} cannot be made durable (its journal is {journal}): put it in a file on a local disk"
+            )
+        connection.execute(f"PRAGMA journal_size_limit = {_MAX_WAL_BYTES}")
         if not is_writer:
             connection.execute("PRAGMA query_only = ON")
-    except sqlite3.Error as error:
-        raise CannotStart(f"the store {path} cannot be opened: {error}") from error
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -48,15 +60,18 @@ class _Waiting:
 
 
 class Commits:
-    """Runs changes in one thread, many to a transaction; a change is durable when its future has a result."""
+    """Runs changes in one thread, many to a transaction; a change is durable when its future has a result.
+
+    A change may be run more than once; only its last run counts.
+    """
 
     def __init__(self, connection: sqlite3.Connection, name: str) -> None:
         self._connection = connection
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._is_closed = False
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._ended = asyncio.Event()
+        threading.Thread(target=self._run, name=name, daemon=True).start()
 
     def submit(self, change: Change[T]) -> "asyncio.Future[T]":
         """A future of what `change` returns, resolved after its commit; Unavailable if that could not be confirmed."""
@@ -68,21 +83,25 @@ class Commits:
         return future
 
     async def aclose(self) -> None:
-        """Every change that was submitted is done, and the thread has ended."""
-        self._is_closed = True
-        self._queue.put(None)
-        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
-        self._connection.close()
+        """Every change that was submitted is done, and the connection is closed."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._queue.put(None)
+        await self._ended.wait()
 
     def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
+        is_last = False
+        while not is_last and (first := self._queue.get()) is not None:
             batch, is_last = self._gather(first)
             self._commit(batch)
-            # The loop is gone when the process is being torn down; nobody is left to be told.
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(_resolve, batch)
-            if is_last:
-                break
+            self._tell(_resolve, batch)
+        self._connection.close()
+        self._tell(self._ended.set)
+
+    def _tell(self, callback: Callable[..., object], *about: object) -> None:
+        # The loop is gone when the process is being torn down; nobody is left to be told.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(callback, *about)
 
     def _gather(self, first: _Waiting) -> tuple[list[_Waiting], bool]:
         batch = [first]
@@ -94,28 +113,38 @@ class Commits:
         return batch, False
 
     def _commit(self, batch: list[_Waiting]) -> None:
-        """Every change of the batch is committed or has an error; a bad one does not spoil the others."""
-        if self._transact(batch) or len(batch) == 1:
+        """Every change of the batch is committed or has an error; a bad one does not spoil the others.
+
+        Where another process has the lock, waiting for it once is enough for all of them.
+        """
+        error = self._transact(batch)
+        if error is None:
             return
         for waiting in batch:
-            waiting.error = None
-            self._transact([waiting])
+            if len(batch) > 1 and not _is_locked(error):
+                error = self._transact([waiting])
+            waiting.error = None if error is None else _as_ours(error)
 
-    def _transact(self, batch: list[_Waiting]) -> bool:
+    def _transact(self, batch: list[_Waiting]) -> Exception | None:
+        """What kept the batch from being committed as a whole; then nothing of it is."""
         execute = self._connection.execute
         try:
             execute("BEGIN IMMEDIATE")
             for waiting in batch:
                 waiting.value = waiting.change(self._connection)
             execute("COMMIT")
-        except Exception as error:
-            with suppress(sqlite3.Error):
-                if self._connection.in_transaction:
+        except Exception as error:  # noqa: BLE001 - whoever waits for the change is told, whatever it is
+            # SQLite ends some failed transactions by itself, and leaves others open: also at COMMIT.
+            if self._connection.in_transaction:
+                with suppress(sqlite3.Error):
                     execute("ROLLBACK")
-            for waiting in batch:
-                waiting.error = _as_ours(error)
-            return False
-        return True
+            return error
+        return None
+
+
+def _is_locked(error: Exception | None) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)  # an extended code has the plain one in its low byte
+    return code is not None and code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _as_ours(error: Exception) -> Exception:

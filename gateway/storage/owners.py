@@ -9,6 +9,9 @@ import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
+
+_SUFFIX: Final = ".lock"
 
 
 class Owners:
@@ -23,29 +26,28 @@ class Owners:
         self._file = draft.open("w")
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         draft.rename(self._path(self.name))
+        for left in directory.glob(f"[!.]*{_SUFFIX}"):
+            self.is_dead(left.name.removesuffix(_SUFFIX))
 
     def is_dead(self, name: str) -> bool:
         """True if the process of that name has ended; what it left behind is removed."""
         if name == self.name:
             return False
         try:
-            file = self._path(name).open("r+")
+            with self._path(name).open() as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._path(name).unlink(missing_ok=True)
         except FileNotFoundError:
             return True
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            with suppress(FileNotFoundError):
-                self._path(name).unlink()
+        except OSError:  # its lock is held; or we may not look, and then its leases end by themselves
+            return False
         return True
 
     def close(self) -> None:
         """This process no longer counts as alive."""
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             self._path(self.name).unlink()
         self._file.close()
 
     def _path(self, name: str) -> Path:
-        return self._directory / f"{name}.lock"
+        return self._directory / f"{name}{_SUFFIX}"

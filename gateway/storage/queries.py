@@ -1,56 +1,89 @@
-"""What is asked of the SQLite store: each function reads (or sweeps) on the connection that it is given."""
+"""What is asked of the SQLite store: each function reads on the connection that it is given."""
 
-import re
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
 from typing import Any, Final
 
-from gateway.core.errors import InvalidRequest
 from gateway.core.hold import Hold
+from gateway.core.identity import Identity, TrackingId
 from gateway.core.message import Message
 from gateway.core.receipt import Receipt
-from gateway.ports import Depth, Page, Query
+from gateway.ports import Conflicting, Depth, Known, Page, Query
 
-from .records import micros, moment, read_message
+from .records import RANKS, cursor_position, micros, moment, read_message
 
-_CURSOR: Final = re.compile(r"[sc][0-9]{1,18}")
-_UNDER_WAY: Final = ("queued", "sending")
-_SWEPT_AT_ONCE: Final = 2000
+_PRIORITIES: Final = {rank: priority for priority, rank in RANKS.items()}
+
+
+def named(reader: sqlite3.Connection, identity: Identity) -> dict[str, tuple[str, bytes, bytes]]:
+    """By each name that is known: its message's tracking_id, what the event said, and the message's body."""
+    statement = "SELECT tracking_id, fingerprint, body FROM identity JOIN message USING (seq) WHERE name = ?"
+    rows = {name: reader.execute(statement, (name,)).fetchone() for name in identity.names}
+    return {name: row for name, row in rows.items() if row is not None}
+
+
+def judge(found: dict[str, tuple[str, bytes, bytes]], fingerprint: bytes) -> Known | Conflicting | None:
+    """What the known names make of an event that says `fingerprint`."""
+    if not found:
+        return None
+    tracking_id, _, body = next(iter(found.values()))
+    if any(owner != tracking_id or told != fingerprint for owner, told, _ in found.values()):
+        return Conflicting(TrackingId(tracking_id))
+    return Known(read_message(body))
 
 
 def find(reader: sqlite3.Connection, query: Query, phone_digest: bytes | None) -> Page:
     """One page: newest accepted first, or with `updated_after` the feed, oldest change first."""
-    is_feed = query.updated_after is not None
     where, values = _filters(query, phone_digest)
-    if query.cursor is not None:
-        if _CURSOR.fullmatch(query.cursor) is None or (query.cursor[0] == "c") != is_feed:
-            raise InvalidRequest("`cursor` must be the `next_cursor` of an earlier answer to the same list")
-        where.append("changed > ?" if is_feed else "seq < ?")
-        values.append(int(query.cursor[1:]))
-    elif query.updated_after is not None:
-        # From the first change after that time on, in commit order: what was committed later is not left out
-        # because its own clock was a little behind.
-        where.append("changed >= (SELECT ifnull(min(changed), 1 << 62) FROM message WHERE updated_at > ?)")
-        values.append(micros(query.updated_after))
-    order, column = ("changed", "changed") if is_feed else ("seq DESC", "seq")
-    condition = " AND ".join(where) or "TRUE"
-    rows = reader.execute(
-        f"SELECT {column}, body FROM message WHERE {condition} ORDER BY {order} LIMIT ?",  # noqa: S608 - no input in it
-        (*values, query.limit + 1),
-    ).fetchall()
+    position = cursor_position(query)
+    if query.updated_after is not None:
+        return _feed(reader, query.updated_after, position, where, values, query.limit)
+    if position is not None:
+        where.append("seq < ?")
+        values.append(position)
+    rows = _rows(reader, "seq", where, values, "seq DESC", query.limit)
     items = tuple(read_message(body) for _, body in rows[: query.limit])
-    if is_feed:
-        return Page(items, _feed_cursor(reader, query, [position for position, _ in rows[: query.limit]]))
     return Page(items, f"s{rows[query.limit - 1][0]}" if len(rows) > query.limit else None)
 
 
-def _feed_cursor(reader: sqlite3.Connection, query: Query, positions: Sequence[int]) -> str:
-    if positions:
-        return f"c{positions[-1]}"
-    if query.cursor is not None:
-        return query.cursor
-    (last,) = reader.execute("SELECT ifnull(max(changed), 0) FROM message").fetchone()
-    return f"c{last}"
+def _feed(
+    reader: sqlite3.Connection,
+    after: datetime,
+    position: int | None,
+    where: list[str],
+    values: list[object],
+    limit: int,
+) -> Page:
+    """What was changed behind `position`; without one, from the first change after that time on.
+
+    In commit order: what was committed later is not left out because its own clock was a little behind.
+    """
+    if position is None:
+        # The + keeps SQLite from walking through all changes for the smallest number.
+        first = "SELECT min(+changed) FROM message WHERE updated_at > ?"
+        (start,) = reader.execute(first, (micros(after),)).fetchone()
+        position = _newest(reader) if start is None else start - 1
+    rows = _rows(reader, "changed", [*where, "changed > ?"], [*values, position], "changed", limit)
+    items = tuple(read_message(body) for _, body in rows[:limit])
+    # At the end, what the filters left out has been seen as well.
+    end = rows[limit - 1][0] if len(rows) > limit else max(position, _newest(reader))
+    return Page(items, f"c{end}")
+
+
+def _newest(reader: sqlite3.Connection) -> int:
+    (changed,) = reader.execute("SELECT ifnull(max(changed), 0) FROM message").fetchone()
+    return int(changed)
+
+
+def _rows(
+    reader: sqlite3.Connection, column: str, where: list[str], values: list[object], order: str, limit: int
+) -> list[tuple[int, bytes]]:
+    condition = " AND ".join(where) or "TRUE"
+    return reader.execute(
+        f"SELECT {column}, body FROM message WHERE {condition} ORDER BY {order} LIMIT ?",  # noqa: S608 - no input in it
+        (*values, limit + 1),
+    ).fetchall()
 
 
 def _filters(query: Query, phone_digest: bytes | None) -> tuple[list[str], list[object]]:
@@ -68,29 +101,34 @@ def _filters(query: Query, phone_digest: bytes | None) -> tuple[list[str], list[
     return [condition for condition, _ in asked], [value for _, value in asked]
 
 
-def due(
-    reader: sqlite3.Connection, account: str, now: int, held: Collection[Hold], limit: int
-) -> list[Message]:
-    """The account's queued messages whose time has come, but for those that a narrower hold covers."""
+def due(reader: sqlite3.Connection, account: str, now: int, held: Collection[Hold], limit: int) -> list[Message]:
+    """The account's queued messages whose time has come, but for those that a hold covers."""
     where = ["account = ?", "due_at <= ?"]
     values: list[object] = [account, now]
     for hold in held:
         covered, held_values = _covered(hold)
         where.append(f"NOT ({covered})")
         values.extend(held_values)
-    return _messages(reader, where, values, "rank, due_at", limit)
+    return _first_due(reader, where, values, limit)
 
 
 def probe(reader: sqlite3.Connection, hold: Hold, now: int) -> Message | None:
     """The first message that the hold covers."""
     covered, values = _covered(hold)
-    found = _messages(reader, [covered, "due_at <= ?"], [*values, now], "rank, due_at", 1)
-    return found[0] if found else None
+    return next(iter(_first_due(reader, [covered, "due_at <= ?"], [*values, now], 1)), None)
+
+
+def _first_due(reader: sqlite3.Connection, where: list[str], values: list[object], limit: int) -> list[Message]:
+    # One question a rank: so the index stops at `now`, where a single one would pass by all that is to come.
+    found: list[Message] = []
+    for rank in _PRIORITIES:
+        found += _messages(reader, [*where, "rank = ?"], [*values, rank], "due_at, seq", limit - len(found))
+    return found
 
 
 def overdue(reader: sqlite3.Connection, now: int, limit: int) -> list[Message]:
     """Queued messages whose expiry has come."""
-    return _messages(reader, ["due_at IS NOT NULL", "expires_at <= ?"], [now], "expires_at", limit)
+    return _messages(reader, ["due_at IS NOT NULL", "expires_at <= ?"], [now], "expires_at, seq", limit)
 
 
 def stalled(reader: sqlite3.Connection, now: int, is_dead: Callable[[str], bool], limit: int) -> list[Message]:
@@ -99,7 +137,7 @@ def stalled(reader: sqlite3.Connection, now: int, is_dead: Callable[[str], bool]
     dead = [owner for (owner,) in owners if is_dead(owner)]
     gone = f"owner IN ({', '.join('?' * len(dead))})" if dead else "FALSE"
     where = ["lease_until IS NOT NULL", f"(lease_until <= ? OR {gone})"]
-    return _messages(reader, where, [now, *dead], "lease_until", limit)
+    return _messages(reader, where, [now, *dead], "lease_until, seq", limit)
 
 
 def _covered(hold: Hold) -> tuple[str, list[object]]:
@@ -118,10 +156,9 @@ def _messages(
 def depths(reader: sqlite3.Connection) -> list[Depth]:
     """How much is queued, by account and priority."""
     rows = reader.execute(
-        "SELECT account, priority, count(*), min(accepted_at) FROM message"
-        " WHERE due_at IS NOT NULL GROUP BY account, priority"
+        "SELECT account, rank, count(*), min(accepted_at) FROM message WHERE due_at IS NOT NULL GROUP BY account, rank"
     )
-    return [Depth(account, priority, count, moment(oldest)) for account, priority, count, oldest in rows]
+    return [Depth(account, _PRIORITIES[rank], count, moment(oldest)) for account, rank, count, oldest in rows]
 
 
 def new_receipts(reader: sqlite3.Connection, limit: int) -> list[tuple[Any, ...]]:
@@ -140,29 +177,11 @@ def receipt(tracking_id: str | None, msg_id: str | None, delivered_at: int | Non
     return Receipt(msg_id, tracking_id, None if delivered_at is None else moment(delivered_at))
 
 
-def match(reader: sqlite3.Connection, account: str, found: Receipt) -> Message | None:
-    """The account's message that the receipt speaks of."""
-    for column, value in (("tracking_id", found.tracking_id), ("msg_id", found.msg_id)):
+def match(reader: sqlite3.Connection, account: str, tracking_id: str | None, msg_id: str | None) -> Message | None:
+    """The account's message of that tracking_id, else of that msg_id."""
+    for column, value in (("tracking_id", tracking_id), ("msg_id", msg_id)):
         if value is not None:
             messages = _messages(reader, [f"{column} = ?", "account = ?"], [value, account], "seq", 1)
             if messages:
                 return messages[0]
     return None
-
-
-def sweep(connection: sqlite3.Connection, final_before: int, receipts_before: int) -> int:
-    """What has outlived its retention is deleted, a bounded number at a time.
-
-    The newest change stays, so that the numbers of the feed never run backwards.
-    """
-    # Only the oldest rows are looked at, so that a sweep costs the same whatever the size of the store.
-    rows = connection.execute(
-        f"SELECT seq FROM (SELECT * FROM message ORDER BY seq LIMIT {_SWEPT_AT_ONCE})"  # noqa: S608 - constants
-        f" WHERE updated_at < ? AND status NOT IN {_UNDER_WAY} AND lease_until IS NULL"
-        " AND changed < (SELECT max(changed) FROM message)",
-        (final_before,),
-    ).fetchall()
-    for table in ("message", "letter", "identity"):
-        connection.executemany(f"DELETE FROM {table} WHERE seq = ?", rows)  # noqa: S608 - constants
-    gone = connection.execute("DELETE FROM receipt WHERE NOT is_new AND received_at < ?", (receipts_before,))
-    return len(rows) + gone.rowcount

@@ -1,21 +1,26 @@
-"""How a message, a letter and a grant are written down, the same in every keeper."""
+"""How messages, letters, grants and cursors are written down, the same in every keeper."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
 
+from gateway.core.errors import InvalidRequest
 from gateway.core.event import Event
 from gateway.core.grant import Grant
 from gateway.core.hold import Hold
 from gateway.core.identity import canonical
 from gateway.core.message import Letter, Message
+from gateway.ports import Query
 
 from .sealing import Digests, KeyRing
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_CURSOR: Final = re.compile(r"[sc][0-9]{1,18}")
 _MICROSECOND: Final = timedelta(microseconds=1)
 RANKS: Final = {"urgent": 0, "normal": 1, "bulk": 2}
+MAX_ORPHANS: Final = 100_000  # receipts an account that have not found their message; the oldest go first
 
 _encode = msgspec.msgpack.Encoder().encode
 _read_message = msgspec.msgpack.Decoder(Message).decode
@@ -32,6 +37,16 @@ def micros(moment: datetime) -> int:
 def moment(count: int) -> datetime:
     """The moment so many microseconds after 1970."""
     return _EPOCH + timedelta(microseconds=count)
+
+
+def cursor_position(query: Query) -> int | None:
+    """The number in the query's cursor, the list's `s…` or the feed's `c…`; raises InvalidRequest for any other."""
+    if query.cursor is None:
+        return None
+    kind = "s" if query.updated_after is None else "c"
+    if _CURSOR.fullmatch(query.cursor) is None or query.cursor[0] != kind:
+        raise InvalidRequest("`cursor` must be the `next_cursor` of an earlier answer to the same list")
+    return int(query.cursor[1:])
 
 
 def write_message(message: Message) -> bytes:

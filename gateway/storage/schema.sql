@@ -1,32 +1,32 @@
--- One message: what is asked for by column, the rest in `body`. Times are microseconds since 1970, UTC.
+-- Times are microseconds since 1970, UTC. What is asked for has a column, the rest of a record is in `body`.
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS message (
     seq INTEGER PRIMARY KEY,               -- the order of acceptance
     tracking_id TEXT NOT NULL UNIQUE,
-    version INTEGER NOT NULL,
-    state TEXT NOT NULL,
-    status TEXT NOT NULL,
     caller TEXT NOT NULL,
     type TEXT NOT NULL,
     event_id TEXT NOT NULL,
+    accepted_at INTEGER NOT NULL,
+    phone_digest BLOB,
+    -- From here on a save may change it.
+    version INTEGER NOT NULL,
+    status TEXT NOT NULL,
     account TEXT NOT NULL,
     template_id TEXT,
-    priority TEXT NOT NULL,
     rank INTEGER NOT NULL,                 -- of the priority, 0 goes first
-    phone_digest BLOB,
     msg_id TEXT,
-    accepted_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
-    changed INTEGER NOT NULL,              -- the order of commits, for the feed
     expires_at INTEGER NOT NULL,
     due_at INTEGER,                        -- null unless it is queued
     lease_until INTEGER,                   -- null unless an attempt is open
-    owner TEXT,
-    body BLOB NOT NULL
+    owner TEXT,                            -- of the open attempt
+    body BLOB NOT NULL,
+    changed INTEGER NOT NULL               -- the order of commits, for the feed
 );
 CREATE UNIQUE INDEX IF NOT EXISTS message_changed ON message (changed);
-CREATE INDEX IF NOT EXISTS message_due ON message (account, rank, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS message_updated ON message (updated_at, changed);  -- the feed's beginning, the sweep
+CREATE INDEX IF NOT EXISTS message_due ON message (account, rank, due_at, accepted_at) WHERE due_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS message_expiry ON message (expires_at) WHERE due_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS message_lease ON message (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX IF NOT EXISTS message_phone ON message (phone_digest) WHERE phone_digest IS NOT NULL;
@@ -45,9 +45,10 @@ CREATE INDEX IF NOT EXISTS identity_seq ON identity (seq);
 
 CREATE TABLE IF NOT EXISTS hold (key TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 
--- Webhook events as they came, sealed. `is_new` until they have been worked on.
+-- Webhook events as they came, sealed. `is_new` until they have been worked on; then an orphan, kept for its
+-- message to turn up.
 CREATE TABLE IF NOT EXISTS receipt (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice: who holds a number must not drop another's receipt
     account TEXT NOT NULL,
     received_at INTEGER NOT NULL,
     name TEXT NOT NULL,
@@ -58,7 +59,9 @@ CREATE TABLE IF NOT EXISTS receipt (
     body BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS receipt_new ON receipt (id) WHERE is_new;
-CREATE INDEX IF NOT EXISTS receipt_tracking_id ON receipt (tracking_id) WHERE tracking_id IS NOT NULL AND NOT is_new;
-CREATE INDEX IF NOT EXISTS receipt_msg_id ON receipt (msg_id) WHERE msg_id IS NOT NULL AND NOT is_new;
+CREATE INDEX IF NOT EXISTS receipt_tracking_id ON receipt (tracking_id) WHERE tracking_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS receipt_msg_id ON receipt (msg_id) WHERE msg_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS receipt_orphan ON receipt (account) WHERE NOT is_new;
+CREATE INDEX IF NOT EXISTS receipt_age ON receipt (received_at) WHERE NOT is_new;
 
 CREATE TABLE IF NOT EXISTS credential (account TEXT PRIMARY KEY, version INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;

@@ -45,14 +45,15 @@ class KeyRing:
 
     def open(self, label: str, sealed: bytes) -> bytes:
         """What was sealed under `label`; raises CannotOpen."""
+        what = label.partition(":")[0]
         cipher = self._ciphers.get(sealed[1 : 1 + _ID_BYTES])
         if sealed[:1] != _FORMAT or cipher is None:
-            raise CannotOpen(f"no key in secrets.keys opens {label.partition(':')[0]}: was one removed or replaced?")
+            raise CannotOpen(f"no key in secrets.keys opens {what}: was one removed or replaced?")
         nonce = sealed[1 + _ID_BYTES : _HEAD_BYTES]
         try:
             return cipher.decrypt(nonce, sealed[_HEAD_BYTES:], label.encode())
-        except InvalidTag as error:
-            raise CannotOpen(f"{label.partition(':')[0]} does not open: the record was changed") from error
+        except (InvalidTag, ValueError) as error:  # ValueError: it was cut off within the nonce
+            raise CannotOpen(f"{what} does not open: the record was changed") from error
 
 
 class Digests:

@@ -115,7 +115,7 @@ class Connections:
         oldest = asyncio.get_running_loop().time() - self._keepalive_expiry_s
         while idle:
             connection, since = idle.pop()
-            if connection.is_open:
+            if since > oldest and connection.is_quiet:
                 return connection
             connection.abort()
         return None

@@ -256,6 +256,6 @@ def test_the_nearest_types_are_named_among_the_allowed_ones() -> None:
     body = (HEAD + "data = { a = 'x' }\n").encode()
     types = ["order.paid", "order.placed", "payment.due", "x"]
     known = compile_mappings({f"{each}.toml": body for each in types}, templates={}, accounts=["main"])
-    assert known.nearest("order.payed", lambda _: True) == ["order.paid", "order.placed"]
-    assert known.nearest("order.payed", lambda name: name != "order.paid") == ["order.placed"]
+    assert known.nearest("order.pald", lambda _: True) == ["order.paid", "order.placed"]
+    assert known.nearest("order.pald", lambda name: name != "order.paid") == ["order.placed"]
     assert known.nearest("z" * 5000, lambda _: True) == []

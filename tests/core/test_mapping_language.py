@@ -272,7 +272,7 @@ def test_nothing_else_is_in_the_language(source: str, word: str) -> None:
 
 def test_every_fault_of_one_text_is_found_with_its_line() -> None:
     with pytest.raises(BrokenExpression) as broken:
-        compile_text("{{ data.a | vdn }}\n{{ data.b() }}\n\n{{ data.c is nul }}", LABELS)
+        compile_text("{{ data.a | vdn }}\n{{ data.b() }}\n\n{{ data.c is non }}", LABELS)
     assert [fault.line for fault in broken.value.faults] == [1, 2, 4]
     assert [fault.cure for fault in broken.value.faults][::2] == ["did you mean `vnd`?", "did you mean `none`?"]
 

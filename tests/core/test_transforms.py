@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core import graphemes, moments, numbers, transforms
-from gateway.core.values import MAX_TEXT, Absent, Refusal, nfc, number_text
+from gateway.core.values import MAX_ITEMS, MAX_TEXT, Absent, Refusal, nfc, number_text
 
 ANY = st.recursive(
     st.one_of(
@@ -424,7 +424,10 @@ class TestLists:
 
     def test_join_never_grows_without_bound(self) -> None:
         with pytest.raises(Refusal, match="longer"):
-            transforms.join(["x"] * (MAX_TEXT + 1), ", ")
+            transforms.join(["x" * 10] * (MAX_TEXT // 10), ", ")
+        with pytest.raises(Refusal, match="items"):
+            transforms.join([""] * (MAX_ITEMS + 1))
+        assert transforms.join(["x"] * 10**6, first=2, more="+{n}") == "xx+999998"
 
     def test_first_last_and_length(self) -> None:
         assert transforms.first([1, 2, 3]) == 1

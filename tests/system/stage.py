@@ -37,44 +37,11 @@ class Answer(msgspec.Struct, frozen=True):
         return self.body.get("message", self.body) if isinstance(self.body, dict) else None
 
 
-class Process:
-    """One of our processes, up once it has said where it listens."""
+class Speaker:
+    """Speaks HTTP to whatever listens at the URL."""
 
-    def __init__(self, arguments: list[str], log: Path) -> None:
-        self._log = log.open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-        self.url = self._listening()
-
-    def _listening(self) -> str:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if line.startswith(b"listening on "):
-                return line.split()[-1].decode()
-        self.process.wait()
-        raise AssertionError(f"did not start: {Path(self._log.name).read_text()[-2000:]}")
-
-    def kill(self) -> None:
-        """It is dead, without a chance to tidy up."""
-        self.process.send_signal(signal.SIGKILL)
-        self._close()
-
-    def stop(self) -> int:
-        """It was asked to end and has ended; its exit code."""
-        self.process.terminate()
-        return self._close()
-
-    def _close(self) -> int:
-        code = self.process.wait(60)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
-        self._log.close()
-        return code
+    def __init__(self, url: str) -> None:
+        self.url = url
 
     def ask(self, method: str, path: str, body: Any = None, key: str | None = None, **headers: str) -> Answer:
         """What it answers; headers are named with underscores."""
@@ -100,6 +67,57 @@ class Process:
     def message(self, tracking_id: str, caller: str = "checkout") -> Any:
         """The message with its timeline."""
         return self.ask("GET", f"/v1/messages/{tracking_id}", key=KEYS[caller]).body
+
+    def statuses(self) -> dict[str, str]:
+        """The status of every message, by tracking_id."""
+        found: dict[str, str] = {}
+        cursor = ""
+        while True:
+            page = self.ask("GET", f"/v1/messages?limit=1000{cursor}", key=KEYS["platform"]).body
+            found.update({item["tracking_id"]: item["status"] for item in page["items"]})
+            if page["next_cursor"] is None:
+                return found
+            cursor = f"&cursor={page['next_cursor']}"
+
+
+class Process(Speaker):
+    """One of our processes, up once it has said where it listens."""
+
+    def __init__(self, arguments: list[str], log: Path) -> None:
+        self._log = log.open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        super().__init__(self._listening())
+
+    def _listening(self) -> str:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith(b"listening on "):
+                return line.split()[-1].decode()
+        self.process.wait()
+        raise AssertionError(f"did not start: {Path(self._log.name).read_text()[-2000:]}")
+
+    def kill(self) -> None:
+        """It is dead, without a chance to tidy up."""
+        self.process.send_signal(signal.SIGKILL)
+        self._close()
+
+    def stop(self) -> int:
+        """It was asked to end and has ended; its exit code."""
+        self.process.terminate()
+        return self._close()
+
+    def _close(self) -> int:
+        code = self.process.wait(60)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        self._log.close()
+        return code
 
 
 class Stage:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -108,6 +109,24 @@ def test_after_a_cancelled_request_the_next_one_gets_its_own_answer(run: Run) ->
     run(scenario())
 
 
+def test_a_cancelled_request_closes_its_connection(run: Run) -> None:
+    async def ignore(peer: Peer) -> None:
+        await peer.request()
+        await peer.silence()
+
+    async def scenario() -> None:
+        async with FaultServer(ignore) as server:
+            pool = Connections(PATIENT, timedelta(minutes=1))
+            doomed = asyncio.ensure_future(pool.exchange(origin_of(server), ask("cancelled")))
+            await server.until(lambda: len(server.bodies) == 1)
+            doomed.cancel()
+            await server.until(lambda: server.gone == 1)
+            assert pool.open_count == 0
+            await pool.aclose()
+
+    run(scenario())
+
+
 def test_a_request_cancelled_at_any_step_never_soils_the_next(run: Run) -> None:
     async def scenario() -> None:
         async with FaultServer(polite) as server:
@@ -158,7 +177,7 @@ def test_bytes_to_an_idle_connection_close_it(run: Run) -> None:
 
     async def scenario() -> None:
         async with FaultServer(speak_unasked) as server:
-            pool = Connections(PATIENT, PATIENT)
+            pool = Connections(PATIENT, PATIENT, keepalive_expiry=timedelta(minutes=1))
             await pool.exchange(origin_of(server), ask("first"))
             speak.set()
             await server.until(lambda: server.gone == 1)
@@ -262,6 +281,33 @@ def test_every_way_of_ending_a_body_is_read(run: Run, raw: bytes, status: int, b
     run(scenario())
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"Content-Encoding: gzip",
+        b"content-encoding: deflate, identity",
+        b"Content-Encoding: identity\r\nContent-Encoding: br",
+        b"Transfer-Encoding: gzip",
+        b"Transfer-Encoding: chunked, gzip",
+    ],
+)
+def test_a_coding_that_was_not_asked_for_is_not_undone(run: Run, header: bytes) -> None:
+    async def say_it(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\n" + header + b"\r\n\r\n" + success())
+        peer.close()
+
+    async def scenario() -> None:
+        async with FaultServer(say_it) as server:
+            pool = Connections(PATIENT, PATIENT)
+            with pytest.raises(Broken) as broken:
+                await pool.exchange(origin_of(server), ask("1"))
+            assert broken.value.cause is Loss.UNREADABLE
+            await pool.aclose()
+
+    run(scenario())
+
+
 def test_an_answer_may_be_as_large_as_the_cap_and_not_a_byte_more(run: Run) -> None:
     raw = answer(b"x" * 2000)
 
@@ -293,6 +339,19 @@ def test_idle_connections_are_closed_when_their_time_is_over(run: Run) -> None:
             assert pool.open_count == 0
             assert (await pool.exchange(origin_of(server), ask("again"))).status == 200
             await server.until(lambda: server.gone == server.connections)
+            await pool.aclose()
+
+    run(scenario())
+
+
+def test_a_connection_past_its_time_is_not_used_even_before_it_is_swept(run: Run) -> None:
+    async def scenario() -> None:
+        async with FaultServer(polite) as server:
+            pool = Connections(PATIENT, PATIENT, keepalive_expiry=timedelta(milliseconds=20))
+            await pool.exchange(origin_of(server), ask("1"))
+            time.sleep(0.03)  # noqa: ASYNC251  the event loop stands still on purpose, and with it the sweep
+            await pool.exchange(origin_of(server), ask("2"))
+            assert server.connections == 2
             await pool.aclose()
 
     run(scenario())

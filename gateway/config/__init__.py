@@ -1,0 +1,10 @@
+"""`gateway.toml` and the files beside it, read into Settings; every promise between two settings is checked here.
+
+The annotated reference of every key is `config/gateway.toml` itself. Nothing below `wiring` sees Settings.
+"""
+
+from .faults import BrokenConfig, SettingFault
+from .load import Beside, Loaded, load
+from .settings import Account, Caller, Settings, key_digest
+
+__all__ = ["Account", "Beside", "BrokenConfig", "Caller", "Loaded", "SettingFault", "Settings", "key_digest", "load"]

@@ -1,0 +1,310 @@
+"""The Ledger and the Vault in plain dictionaries: what the other keepers are compared with, and what tests of flows use.
+
+Nothing here is fast, durable or sealed; it is meant to be seen to be right.
+"""
+# ruff: noqa: D102 - what each operation promises is said once, in gateway/ports.py
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from copy import deepcopy
+from datetime import datetime
+from itertools import count
+
+import msgspec
+
+from gateway.core.errors import Unavailable
+from gateway.core.event import Event
+from gateway.core.grant import Grant
+from gateway.core.hold import Hold
+from gateway.core.identity import Identity, canonical
+from gateway.core.message import Letter, Message
+from gateway.core.receipt import Receipt
+from gateway.ports import Acceptance, Conflicting, Depth, KeptReceipt, Known, Overtaken, Page, Query, Stored
+
+from .records import MAX_ORPHANS, RANKS, cursor_position
+
+
+class _Row(msgspec.Struct):
+    """One message: `seq` is its place in the order of acceptance, `changed` that of its newest change."""
+
+    message: Message
+    letter: Letter
+    seq: int
+    changed: int
+
+
+class _Name(msgspec.Struct, frozen=True):
+    """Which message a name of an identity names, and what the event said."""
+
+    tracking_id: str
+    told: bytes
+
+
+class MemoryStore:
+    """Keeps the Ledger and the Vault for as long as the process lives; while `is_down` nothing can be had of it."""
+
+    def __init__(
+        self,
+        is_dead: Callable[[str], bool] = lambda _: False,
+        *,
+        owner: str = "memory",
+        max_orphans: int = MAX_ORPHANS,
+    ) -> None:
+        self.owner = owner
+        self.is_down = False
+        self._is_dead = is_dead
+        self._max_orphans = max_orphans
+        self._is_closed = False
+        self._numbers = count(1)
+        self._rows: dict[str, _Row] = {}
+        self._names: dict[str, _Name] = {}
+        self._holds: dict[str, Hold] = {}
+        self._receipts: dict[int, KeptReceipt] = {}
+        self._orphans: set[int] = set()
+        self._grants: dict[str, Grant] = {}
+
+    # -- messages --
+
+    async def accept(
+        self, message: Message, letter: Letter, identity: Identity, *, despite: int | None = None
+    ) -> Acceptance:
+        known = await self.known(identity, letter.event)
+        if isinstance(known, Conflicting):
+            return known
+        if known is None:
+            if despite is None:
+                for kept in self._receipts.values():
+                    if (
+                        _speaks_of(kept, message.account, tracking_id=message.tracking_id)
+                        and kept.receipt is not None
+                    ):
+                        return Overtaken(kept.id, kept.receipt)
+            number = next(self._numbers)
+            self._rows[message.tracking_id] = _Row(message, deepcopy(letter), number, number)
+            if despite is not None:
+                self._forget_receipt(despite)
+                self._renew_receipts(message)
+        tracking_id = message.tracking_id if known is None else known.message.tracking_id
+        for name in identity.names:
+            self._names[name] = _Name(tracking_id, canonical(letter.event))
+        return Stored() if known is None else known
+
+    async def known(self, identity: Identity, event: Event) -> Known | Conflicting | None:
+        self._check()
+        found = [self._names[name] for name in identity.names if name in self._names]
+        if not found:
+            return None
+        message = self._rows[found[0].tracking_id].message
+        if any(name != _Name(message.tracking_id, canonical(event)) for name in found):
+            return Conflicting(message.tracking_id)
+        return Known(message)
+
+    async def save(self, message: Message, *, expected: int) -> bool:
+        self._check()
+        row = self._rows.get(message.tracking_id)
+        if row is None or row.message.version != expected:
+            return False
+        row.message, row.changed = message, next(self._numbers)
+        self._renew_receipts(message)
+        return True
+
+    async def load(self, tracking_id: str) -> Message | None:
+        self._check()
+        row = self._rows.get(tracking_id)
+        return None if row is None else row.message
+
+    async def letter(self, tracking_id: str) -> Letter | None:
+        self._check()
+        row = self._rows.get(tracking_id)
+        return None if row is None else deepcopy(row.letter)
+
+    async def find(self, query: Query) -> Page:
+        self._check()
+        position = cursor_position(query)
+        if query.updated_after is None:
+            rows = sorted(self._rows.values(), key=lambda row: -row.seq)
+            rest = [row for row in rows if (position is None or row.seq < position) and _is_wanted(row, query)]
+            page = rest[: query.limit]
+            return Page(
+                tuple(row.message for row in page), f"s{page[-1].seq}" if len(rest) > query.limit else None
+            )
+        rows = sorted(self._rows.values(), key=lambda row: row.changed)
+        newest = rows[-1].changed if rows else 0
+        if position is None:
+            later = [row.changed for row in rows if row.message.updated_at > query.updated_after]
+            position = later[0] - 1 if later else newest
+        rest = [row for row in rows if row.changed > position and _is_wanted(row, query)]
+        page = rest[: query.limit]
+        end = page[-1].changed if len(rest) > query.limit else max(position, newest)
+        return Page(tuple(row.message for row in page), f"c{end}")
+
+    async def due(self, account: str, now: datetime, *, held: Collection[Hold], limit: int) -> Sequence[Message]:
+        self._check()
+        ready = [message for message in self._ready(now) if message.account == account]
+        return [message for message in ready if not any(_covers(hold, message) for hold in held)][:limit]
+
+    async def probe(self, hold: Hold, now: datetime) -> Message | None:
+        self._check()
+        return next((message for message in self._ready(now) if _covers(hold, message)), None)
+
+    async def overdue(self, now: datetime, limit: int) -> Sequence[Message]:
+        self._check()
+        late = [message for message in self._messages() if message.state.is_waiting and message.expires_at <= now]
+        return sorted(late, key=lambda message: message.expires_at)[:limit]
+
+    async def stalled(self, now: datetime, limit: int) -> Sequence[Message]:
+        self._check()
+        open_ones = [(message.open_attempt, message) for message in self._messages()]
+        lapsed = [
+            (attempt.lease_until, message)
+            for attempt, message in open_ones
+            if attempt is not None and (attempt.lease_until <= now or self._is_dead(attempt.owner))
+        ]
+        return [message for _, message in sorted(lapsed, key=lambda pair: pair[0])][:limit]
+
+    async def depths(self) -> Sequence[Depth]:
+        self._check()
+        queued: dict[tuple[str, str], list[datetime]] = {}
+        for message in self._messages():
+            if message.state.is_waiting:
+                queued.setdefault((message.account, message.priority), []).append(message.accepted_at)
+        return [Depth(account, priority, len(times), min(times)) for (account, priority), times in queued.items()]
+
+    async def sweep(self, now: datetime, *, final_before: datetime, receipts_before: datetime) -> int:  # noqa: ARG002 - the port's
+        self._check()
+        swept = [
+            message for message in self._messages() if _is_final(message) and message.updated_at < final_before
+        ]
+        for message in swept:
+            del self._rows[message.tracking_id]
+        self._names = {name: it for name, it in self._names.items() if it.tracking_id in self._rows}
+        orphans = [self._receipts[number] for number in sorted(self._orphans)]
+        gone = {kept.id for kept in orphans if kept.received_at < receipts_before}
+        for account in {kept.account for kept in orphans}:
+            own = [kept.id for kept in orphans if kept.account == account]
+            gone.update(own[: max(0, len(own) - self._max_orphans)])
+        for number in gone:
+            self._forget_receipt(number)
+        return len(swept) + len(gone)
+
+    # -- holds --
+
+    async def put_hold(self, hold: Hold) -> None:
+        self._check()
+        self._holds[hold.key] = hold
+
+    async def drop_hold(self, key: str) -> None:
+        self._check()
+        self._holds.pop(key, None)
+
+    async def holds(self) -> Sequence[Hold]:
+        self._check()
+        return [self._holds[key] for key in sorted(self._holds)]
+
+    # -- receipts --
+
+    async def keep_receipt(
+        self, account: str, received_at: datetime, name: str, receipt: Receipt | None, body: bytes
+    ) -> int:
+        self._check()
+        number = next(self._numbers)
+        self._receipts[number] = KeptReceipt(number, account, received_at, name, receipt, body)
+        return number
+
+    async def receipts(self, limit: int) -> Sequence[KeptReceipt]:
+        self._check()
+        return [kept for number, kept in self._receipts.items() if number not in self._orphans][:limit]
+
+    async def match(self, account: str, receipt: Receipt) -> Message | None:
+        self._check()
+        own = [message for message in self._messages() if message.account == account]
+        by_name = [message for message in own if message.tracking_id == receipt.tracking_id]
+        by_msg_id = [message for message in own if message.msg_id is not None and message.msg_id == receipt.msg_id]
+        return next(iter(by_name + by_msg_id), None)
+
+    async def settle_receipt(self, receipt_id: int, *, is_matched: bool) -> None:
+        self._check()
+        kept = self._receipts.get(receipt_id)
+        if is_matched:
+            self._forget_receipt(receipt_id)
+        elif kept is not None and (kept.receipt is None or await self.match(kept.account, kept.receipt) is None):
+            self._orphans.add(receipt_id)
+
+    # -- grants --
+
+    async def grant(self, account: str) -> Grant | None:
+        self._check()
+        return self._grants.get(account)
+
+    async def put_grant(self, grant: Grant, *, expected: int) -> bool:
+        self._check()
+        before = self._grants.get(grant.account)
+        is_as_expected = before is None if expected == 0 else before is not None and before.version == expected
+        if not is_as_expected:
+            return False
+        self._grants[grant.account] = grant
+        return True
+
+    # -- the store itself --
+
+    async def ping(self) -> None:
+        self._check()
+
+    async def aclose(self) -> None:
+        self._is_closed = True
+
+    def _check(self) -> None:
+        if self._is_closed or self.is_down:
+            raise Unavailable("the store is closed" if self._is_closed else "the store is down")
+
+    def _messages(self) -> Iterable[Message]:
+        return [row.message for row in self._rows.values()]
+
+    def _ready(self, now: datetime) -> list[Message]:
+        """Queued messages whose time has come, urgent ones first, then the longest due."""
+        ready = [message for message in self._messages() if message.state.is_waiting and _due_at(message) <= now]
+        return sorted(ready, key=lambda message: (RANKS[message.priority], _due_at(message)))
+
+    def _forget_receipt(self, number: int) -> None:
+        self._receipts.pop(number, None)
+        self._orphans.discard(number)
+
+    def _renew_receipts(self, message: Message) -> None:
+        """Orphans that speak of this message are to be worked on again."""
+        for kept in self._receipts.values():
+            if _speaks_of(kept, message.account, tracking_id=message.tracking_id, msg_id=message.msg_id):
+                self._orphans.discard(kept.id)
+
+
+def _speaks_of(kept: KeptReceipt, account: str, *, tracking_id: str, msg_id: str | None = None) -> bool:
+    if kept.receipt is None or kept.account != account:
+        return False
+    return kept.receipt.tracking_id == tracking_id or (msg_id is not None and kept.receipt.msg_id == msg_id)
+
+
+def _covers(hold: Hold, message: Message) -> bool:
+    return hold.covers(message.account, message.template_id, message.event_type)
+
+
+def _due_at(message: Message) -> datetime:
+    return message.next_attempt_at or message.accepted_at
+
+
+def _is_final(message: Message) -> bool:
+    return not (message.state.is_waiting or message.state.is_sending or message.open_attempt is not None)
+
+
+def _is_wanted(row: _Row, query: Query) -> bool:
+    message = row.message
+    asked = [
+        (query.caller, message.caller),
+        (query.status, message.state.status),
+        (query.event_type, message.event_type),
+        (query.event_id, message.event_id),
+        (query.account, message.account),
+        (query.phone, row.letter.phone),
+    ]
+    return (
+        all(wanted in (None, is_) for wanted, is_ in asked)
+        and (query.since is None or query.since <= message.accepted_at)
+        and (query.until is None or message.accepted_at < query.until)
+    )

@@ -1,0 +1,173 @@
+"""What the suites play with: made-up events, messages and grants, and a stage for each keeper.
+
+A new keeper joins by one more entry in `KEEPERS`.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from gateway.core.delivery import Accepted, Reason, State
+from gateway.core.event import Event
+from gateway.core.grant import AccessToken, Grant, RefreshToken
+from gateway.core.hold import Hold
+from gateway.core.identity import Identity, TrackingId, identify
+from gateway.core.message import Letter, Message, claimed, concluded, stored
+from gateway.ports import Acceptance, Ledger, Stored, Vault
+from gateway.storage import MemoryStore, open_store
+from gateway.storage.owners import Owners
+
+NOW: Final = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+LEASE: Final = timedelta(seconds=22)
+KEY: Final = b"k" * 32
+PHONE: Final = "84912345678"
+
+
+class Store(Ledger, Vault, Protocol):
+    """A keeper of both ports."""
+
+    @property
+    def owner(self) -> str: ...
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """A keeper, and the names of two other processes that use it: one is dead, one lives."""
+
+    store: Store
+    dead: str
+    living: str
+
+
+OpenStage = Callable[[Path, int], AbstractAsyncContextManager[Stage]]
+
+
+@asynccontextmanager
+async def memory_stage(_: Path, max_orphans: int) -> AsyncIterator[Stage]:
+    yield Stage(MemoryStore(lambda name: name == "dead", max_orphans=max_orphans), "dead", "living")
+
+
+@asynccontextmanager
+async def sqlite_stage(folder: Path, max_orphans: int) -> AsyncIterator[Stage]:
+    url = f"sqlite:///{folder / 'store.db'}"
+    store = await open_store(url, [KEY], is_simulated=False, max_orphans=max_orphans)
+    other = Owners(folder / "store.db.owners")
+    try:
+        yield Stage(store, "1-gone", other.name)
+    finally:
+        other.close()
+        await store.aclose()
+
+
+KEEPERS: Final[dict[str, OpenStage]] = {"memory": memory_stage, "sqlite": sqlite_stage}
+
+
+def after(seconds: float) -> datetime:
+    """So many seconds after the moment at which everything here begins."""
+    return NOW + timedelta(seconds=seconds)
+
+
+def make_event(name: str = "evt-1", **changes: Any) -> Event:
+    made = Event(id=name, source="/checkout", type="order.paid", data={"order_id": "A1", "total": 250_000})
+    return msgspec.structs.replace(made, **changes)
+
+
+def identity_of(event: Event, key: str | None = None) -> Identity:
+    return identify(mode="live", caller="checkout", event=event, key=key)
+
+
+def make_message(name: str = "evt-1", *, key: str | None = None, **changes: Any) -> Message:
+    """A queued message of the event of that name, due at once."""
+    event = make_event(name, type=changes.get("event_type", "order.paid"))
+    accepted_at = changes.get("accepted_at", NOW)
+    made = Message(
+        tracking_id=identity_of(event, key).tracking_id,
+        caller="checkout",
+        mode="live",
+        event_id=event.id,
+        event_source=event.source,
+        event_type=event.type,
+        mapping_version="sha256:0",
+        account="main",
+        template_id="tpl-1",
+        phone="84*****5678",
+        priority="normal",
+        resends=False,
+        ignores_quiet_hours=False,
+        time_limit=timedelta(hours=2),
+        life=timedelta(hours=24),
+        state=State.QUEUED,
+        accepted_at=accepted_at,
+        updated_at=accepted_at,
+        expires_at=accepted_at + timedelta(hours=24),
+    )
+    return stored(msgspec.structs.replace(made, **changes), accepted_at)
+
+
+def make_letter(event: Event, phone: str | None = PHONE) -> Letter:
+    return Letter(event, phone, {"customer_name": "Nguyễn Văn Ánh", "otp": "135790"}, frozenset({"otp"}))
+
+
+async def put(store: Ledger, message: Message, *, key: str | None = None, phone: str | None = PHONE) -> Message:
+    """The message, newly accepted."""
+    assert await take(store, message, key=key, phone=phone) == Stored()
+    return message
+
+
+async def take(
+    store: Ledger,
+    message: Message,
+    *,
+    key: str | None = None,
+    phone: str | None = PHONE,
+    despite: int | None = None,
+) -> Acceptance:
+    event = make_event(message.event_id, type=message.event_type)
+    return await store.accept(message, make_letter(event, phone), identity_of(event, key), despite=despite)
+
+
+async def change(store: Ledger, message: Message, **changes: Any) -> Message:
+    """The message's next version, saved."""
+    newer = msgspec.structs.replace(message, version=message.version + 1, **changes)
+    assert await store.save(newer, expected=message.version)
+    return newer
+
+
+def begin(message: Message, owner: str, now: datetime = NOW) -> Message:
+    """The message with an attempt of that owner begun."""
+    return claimed(message, owner=owner, now=now, lease=LEASE)
+
+
+def finish(message: Message, msg_id: str, now: datetime = NOW) -> Message:
+    """The message after Zalo took it."""
+    return concluded(message, message.attempts, Accepted(msg_id), now)
+
+
+def make_hold(account: str = "main", **changes: Any) -> Hold:
+    made = Hold(account, Reason.BILLING, NOW, cause="-115", cure="top up")
+    return msgspec.structs.replace(made, **changes)
+
+
+def make_grant(account: str = "main", *, version: int = 1, generation: int = 1) -> Grant:
+    return Grant(
+        account=account,
+        generation=generation,
+        access=AccessToken(f"access-{account}-{generation}"),
+        refresh=RefreshToken(f"refresh-{account}-{generation}"),
+        obtained_at=NOW,
+        expires_at=after(90_000),
+        consented_at=NOW,
+        version=version,
+    )
+
+
+def ids(messages: Any) -> list[str]:
+    """The event ids of these messages, in their order."""
+    return [message.event_id for message in messages]
+
+
+def tracking_id_of(name: str, key: str | None = None) -> TrackingId:
+    return identity_of(make_event(name), key).tracking_id

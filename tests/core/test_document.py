@@ -1,0 +1,155 @@
+"""A hostile document is refused as MalformedEvent, quickly, and an honest one is read as it is."""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.document import MAX_DEPTH, read_document
+from gateway.core.errors import MalformedEvent
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def nested(depth: int, inner: bytes = b"1") -> bytes:
+    return b"[" * depth + inner + b"]" * depth
+
+
+def refusal(body: bytes) -> str:
+    with pytest.raises(MalformedEvent) as refused:
+        read_document(body)
+    assert [fault.pointer for fault in refused.value.errors] == [""]
+    assert len(refused.value.detail) < 200
+    assert refused.value.detail.isprintable()
+    return refused.value.detail
+
+
+@given(VALUES, st.booleans())
+def test_what_json_can_say_is_read_as_it_was_said(value: Any, escapes: bool) -> None:
+    assert read_document(json.dumps(value, ensure_ascii=escapes).encode()) == value
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"{} {}", "not JSON"),
+        (b"{'a': 1}", "not JSON"),
+        (b'{"a": 1,}', "not JSON"),
+        (b'"a\nb"', "not JSON"),
+        (b"01", "not JSON"),
+        (b"\xef\xbb\xbf{}", "not JSON"),
+        ("{}".encode("utf-16"), "UTF-8"),
+        (b'{"a": "\xff"}', "UTF-8"),
+        (b'"\xed\xa0\x80"', "UTF-8"),
+        (b'"\xc0\x80"', "UTF-8"),
+        (b"NaN", "NaN"),
+        (b'{"a": [Infinity]}', "Infinity"),
+        (b"-Infinity", "Infinity"),
+        (b"9" * 400, "64 bits"),
+        (b"-" + b"9" * 400, "64 bits"),
+        (b"9" * 5000, "64 bits"),
+        (str(2**64).encode(), "64 bits"),
+        (str(-(2**63) - 1).encode(), "64 bits"),
+        (b"1e999", "finite"),
+        (b"-1e999999999999999999", "finite"),
+        (b"9" * 400 + b".0", "finite"),
+        (b'{"a": 1, "a": 1}', "twice"),
+        (b'{"a": 1, "\\u0061": 1}', "twice"),
+        (b'[[{"x": [{"y": {"deep": 1, "z": 2, "deep": 3}}]}]]', '"deep" is there twice'),
+        (b'"\\ud800"', "surrogate"),
+        (b'{"a": [{"\\udc00": 1}]}', "surrogate"),
+        (b'"\\udc00\\ud800"', "surrogate"),
+        (b'{"a\\u0000\\n": 1, "a\\u0000\\n": 2}', "a?? is there twice".replace("a?? ", 'a??" ')),
+        (nested(MAX_DEPTH + 1), "deeper"),
+        (nested(200_000), "deeper"),
+        (b'{"a":' * 200_000, "deeper"),
+        (b"[" * 200_000, "deeper"),
+        (nested(MAX_DEPTH + 1, b'"\\ud800"'), "deeper"),
+    ],
+    ids=lambda part: repr(part[:24]) if isinstance(part, bytes) else part,
+)
+def test_what_two_readers_could_understand_differently_is_refused(body: bytes, word: str) -> None:
+    assert word in refusal(body)
+
+
+def test_the_borders_belong_to_what_is_read() -> None:
+    assert read_document(f"[{2**64 - 1}, {-(2**63)}, 1e308, 1e-999]".encode()) == [2**64 - 1, -(2**63), 1e308, 0.0]
+    assert read_document(b' \t\r\n"\\ud83d\\ude00" ') == "😀"
+    inner = read_document(nested(MAX_DEPTH))
+    for _ in range(MAX_DEPTH - 1):
+        (inner,) = inner
+    assert inner == [1]
+
+
+def test_many_brackets_side_by_side_are_not_depth() -> None:
+    assert read_document(b"[" + b"[]," * 100_000 + b"{}]")[-1] == {}
+
+
+HUGE: dict[str, Callable[[int], bytes]] = {
+    "one string": lambda size: b'"' + b"a" * size + b'"',
+    "escapes": lambda size: b'"' + b"\\u0041" * (size // 6) + b'"',
+    "surrogates": lambda size: b'["' + b"\\ud83d\\ude00" * (size // 12) + b'\\ud800"]',
+    "digits": lambda size: b"1" * size,
+    "a fraction": lambda size: b"0." + b"1" * size,
+    "white space": lambda size: b" " * size,
+    "empty arrays": lambda size: b"[" + b"[]," * (size // 3) + b"[]]",
+    "open brackets": lambda size: b"[" * size,
+    "members": lambda size: b"{" + b",".join(b'"%d":1' % n for n in range(size // 10)) + b"}",
+    "the same member": lambda size: b"{" + b",".join([b'"a":1'] * (size // 6)) + b"}",
+    "layers": lambda size: b"[" + b",".join([nested(60)] * (size // 122)) + b"]",
+    "deep at the end": lambda size: b"[" + b"[]," * (size // 3) + nested(70) + b"]",
+    "bad at the end": lambda size: b'"' + b"a" * size + b'\xff"',
+    "lines": lambda size: b"[" + b"\n" * size,
+}
+
+
+def cost(body: bytes) -> float:
+    """Seconds of this process's own time."""
+    begun = time.process_time()
+    with suppress(MalformedEvent):
+        read_document(body)
+    return time.process_time() - begun
+
+
+@pytest.mark.parametrize("shape", HUGE)
+def test_reading_costs_time_in_proportion_to_the_length(shape: str) -> None:
+    small = min(cost(HUGE[shape](50_000)) for _ in range(3))
+    # Twenty times the size may cost twenty times the time, and here even eighty; a quadratic reader needs 400.
+    assert cost(HUGE[shape](1_000_000)) < 80 * small + 0.2
+
+
+@pytest.mark.parametrize("shape", ["one string", "digits", "a fraction", "open brackets", "bad at the end", "lines"])
+def test_ten_megabytes_are_no_trouble(shape: str) -> None:
+    assert cost(HUGE[shape](10_000_000)) < 2
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_document_or_malformed(body: bytes) -> None:
+    try:
+        read_document(body)
+    except MalformedEvent:
+        pass
+    else:
+        json.loads(body)
+
+
+@given(VALUES, st.data())
+def test_a_flipped_byte_is_a_document_or_malformed(value: Any, data: st.DataObject) -> None:
+    body = bytearray(json.dumps(value, ensure_ascii=False).encode())
+    body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        read_document(bytes(body))
+    except MalformedEvent as refused:
+        assert refused.detail

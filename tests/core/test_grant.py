@@ -1,0 +1,92 @@
+"""A generation of a grant: its one intent, what may become of it, and that nothing shows its tokens."""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from gateway.core.grant import AccessToken, Grant, Intent, RefreshToken, Rotated, Trouble, first_grant
+
+NOON = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
+DAY = timedelta(days=1)
+PAIR = Rotated(AccessToken("access-secret"), RefreshToken("refresh-secret"), timedelta(hours=25))
+GRANT = first_grant("main", PAIR, NOON, before=None)
+
+
+def trouble(*, is_final: bool) -> Trouble:
+    return Trouble("dead" if is_final else "refused", "why", NOON, is_final)
+
+
+@pytest.mark.parametrize("show", [repr, str, "{}".format, "{!r}".format])
+@pytest.mark.parametrize("thing", [PAIR, GRANT, GRANT.access, GRANT.refresh, [GRANT]])
+def test_no_text_of_a_grant_shows_a_token(show: object, thing: object) -> None:
+    assert callable(show)
+    assert "secret" not in show(thing)
+
+
+def test_a_first_grant_is_of_the_first_generation_and_a_new_consent_goes_above_what_was_there() -> None:
+    assert (GRANT.generation, GRANT.version, GRANT.presented, GRANT.consented_at) == (1, 1, 0, NOON)
+    worn = msgspec.structs.replace(GRANT, generation=7, version=31, presented=2, trouble=trouble(is_final=True))
+    renewed = first_grant("main", PAIR, NOON + DAY, before=worn)
+    assert (renewed.generation, renewed.version, renewed.presented, renewed.trouble) == (8, 32, 0, None)
+    assert (renewed.intent, renewed.proven_at, renewed.consented_at) == (None, None, NOON + DAY)
+
+
+def test_an_intent_counts_as_a_presentation_from_before_anything_leaves() -> None:
+    intended = GRANT.intended("us", NOON + DAY)
+    assert (intended.intent, intended.presented, intended.version) == (Intent("us", NOON + DAY), 1, 2)
+    assert (intended.access, intended.refresh, intended.generation) == (GRANT.access, GRANT.refresh, 1)
+
+
+def test_a_generation_has_one_intent_at_a_time() -> None:
+    with pytest.raises(ValueError, match="one intent"):
+        GRANT.intended("us", NOON).intended("us", NOON)
+
+
+def test_what_provably_left_it_unspent_takes_the_presentation_back() -> None:
+    withdrawn = GRANT.intended("us", NOON).withdrawn(trouble(is_final=False))
+    assert (withdrawn.intent, withdrawn.presented, withdrawn.version) == (None, 0, 3)
+    assert withdrawn.trouble == trouble(is_final=False)
+    assert withdrawn.intended("us", NOON).presented == 1
+
+
+def test_trouble_leaves_the_intent_standing_so_that_nobody_presents_it_again() -> None:
+    troubled = GRANT.intended("us", NOON).troubled(trouble(is_final=True))
+    assert troubled.intent is not None
+    assert (troubled.presented, troubled.version) == (1, 3)
+
+
+def test_a_new_pair_is_the_next_generation_and_nothing_of_the_old_one_is_kept() -> None:
+    worn = GRANT.proven(NOON).intended("us", NOON).troubled(trouble(is_final=True))
+    fresh = Rotated(AccessToken("a2"), RefreshToken("r2"), timedelta(hours=1))
+    following = worn.rotated(fresh, NOON + DAY)
+    assert (following.generation, following.version) == (2, worn.version + 1)
+    assert (following.access, following.refresh) == (fresh.access, fresh.refresh)
+    assert (following.obtained_at, following.expires_at) == (NOON + DAY, NOON + DAY + timedelta(hours=1))
+    assert (following.intent, following.presented, following.proven_at, following.trouble) == (None, 0, None, None)
+    assert following.consented_at == GRANT.consented_at
+
+
+def test_every_change_has_a_version_of_its_own() -> None:
+    intended = GRANT.intended("us", NOON)
+    changed = [
+        GRANT.proven(NOON), GRANT.troubled(trouble(is_final=True)), intended, GRANT.rotated(PAIR, NOON),
+        first_grant("main", PAIR, NOON, before=GRANT),
+    ]
+    assert {grant.version for grant in changed} == {GRANT.version + 1}
+    assert intended.withdrawn(None).version == intended.version + 1
+
+
+@pytest.mark.parametrize(
+    ("found", "when", "works"),
+    [
+        (None, NOON, True),
+        (None, NOON + timedelta(hours=25), False),
+        (trouble(is_final=False), NOON, True),
+        (trouble(is_final=True), NOON, False),
+    ],
+)
+def test_a_grant_works_until_it_expires_or_something_final_is_said(
+    found: Trouble | None, when: datetime, works: bool
+) -> None:
+    assert msgspec.structs.replace(GRANT, trouble=found).is_working(when) is works

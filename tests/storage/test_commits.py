@@ -1,0 +1,203 @@
+"""What a commit promises, and what becomes of the others when one change, or the disk, fails."""
+
+import asyncio
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from gateway.core.errors import Unavailable
+from gateway.core.message import Message
+from gateway.ports import Query, Stored
+from gateway.storage import SqliteStore
+from gateway.storage.commits import connect
+from tests.contract.stage import NOW, make_grant, make_hold, make_message, put, take
+
+
+def watch(store: SqliteStore) -> list[str]:
+    """Every statement of the writing connection from now on."""
+    said: list[str] = []
+    store._commits._connection.set_trace_callback(said.append)
+    return said
+
+
+async def set_pages(store: SqliteStore, limit: int) -> None:
+    """The store may not grow beyond so many pages, as on a disk that is full."""
+
+    def change(connection: sqlite3.Connection) -> None:
+        connection.execute(f"PRAGMA max_page_count = {limit}")
+
+    await store._commits.submit(change)
+
+
+async def fill(store: SqliteStore, prefix: str) -> list[Message]:
+    """What was promised before the disk was full."""
+    kept: list[Message] = []
+    while True:
+        message = make_message(f"{prefix}-{len(kept)}")
+        try:
+            kept.append(await put(store, message))
+        except Unavailable:
+            return kept
+
+
+class TestSettings:
+    def test_a_commit_waits_for_the_disk_and_goes_to_the_log(self, tmp_path: Path) -> None:
+        for is_writer in (True, False):
+            connection = connect(tmp_path / "store.db", is_writer=is_writer)
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+            assert connection.execute("PRAGMA synchronous").fetchone() == (2,), "FULL"
+            connection.close()
+
+    async def test_the_connections_of_a_store_have_them(self, store: SqliteStore) -> None:
+        def ask(connection: sqlite3.Connection) -> tuple[object, ...]:
+            journal, synchronous = (
+                connection.execute(f"PRAGMA {it}").fetchone() for it in ("journal_mode", "synchronous")
+            )
+            return (*journal, *synchronous)
+
+        assert await store._commits.submit(ask) == ("wal", 2)
+
+    async def test_a_reader_cannot_write(self, store: SqliteStore) -> None:
+        for reads in (store._lookups, store._lists):
+            with pytest.raises(Unavailable):
+                await reads.run(lambda it: it.execute("DELETE FROM message").rowcount)
+
+
+class TestGroups:
+    async def test_many_changes_at_once_share_few_commits(self, store: SqliteStore) -> None:
+        said = watch(store)
+        messages = [make_message(f"evt-{n}") for n in range(500)]
+        await asyncio.gather(*(put(store, message) for message in messages))
+        assert said.count("COMMIT") <= 50
+        assert len((await store.find(Query(limit=1000))).items) == 500
+
+    async def test_a_change_alone_is_committed_at_once(self, store: SqliteStore) -> None:
+        said = watch(store)
+        for n in range(3):
+            await put(store, make_message(f"evt-{n}"))
+        assert said.count("COMMIT") == 3
+
+    async def test_a_bad_change_fails_alone(self, store: SqliteStore) -> None:
+        gate = threading.Event()
+
+        def wait_for_the_others(_: sqlite3.Connection) -> None:
+            assert gate.wait(5)
+
+        def bad(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT INTO hold VALUES ('half', x'00')")
+            raise ZeroDivisionError
+
+        def worse(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT INTO nowhere VALUES (1)")
+
+        first = store._commits.submit(wait_for_the_others)
+        good = [asyncio.ensure_future(put(store, make_message(f"evt-{n}"))) for n in range(5)]
+        await asyncio.wait(good, timeout=0)
+        failing = [store._commits.submit(bad), store._commits.submit(worse)]
+        last = asyncio.ensure_future(put(store, make_message("last")))
+        await asyncio.wait([last], timeout=0)
+        gate.set()
+        await first
+        results = await asyncio.gather(*failing, return_exceptions=True)
+        assert [type(result) for result in results] == [ZeroDivisionError, Unavailable]
+        await asyncio.gather(*good, last)
+        assert len((await store.find(Query())).items) == 6
+        assert await store.holds() == [], "nothing of the bad change is left"
+
+    async def test_a_waiter_that_goes_away_takes_nobody_with_it(self, store: SqliteStore) -> None:
+        gone = asyncio.ensure_future(put(store, make_message("gone")))
+        stays = asyncio.ensure_future(put(store, make_message("stays")))
+        await asyncio.wait([gone], timeout=0)
+        gone.cancel()
+        await stays
+        await store.ping()
+        assert len((await store.find(Query())).items) == 2, "the change stands all the same"
+
+
+class TestFullDisk:
+    async def test_what_does_not_fit_is_not_promised_and_all_goes_on_when_there_is_room(
+        self, store: SqliteStore
+    ) -> None:
+        await set_pages(store, 120)
+        kept = await fill(store, "before")
+        assert kept, "some found room"
+        with pytest.raises(Unavailable):
+            await put(store, make_message("too-much"))
+        assert await store.load(make_message("too-much").tracking_id) is None
+        assert ids_of(await all_of(store)) == ids_of(kept)
+
+        await set_pages(store, 1_000_000)
+        assert await take(store, make_message("too-much")) == Stored()
+        await store.ping()
+        assert ids_of(await all_of(store)) == ids_of([*kept, make_message("too-much")])
+
+    async def test_of_many_at_once_each_is_promised_or_not_there(self, store: SqliteStore) -> None:
+        await set_pages(store, 120)
+        messages = [make_message(f"evt-{n}") for n in range(300)]
+        taken = await asyncio.gather(*(take(store, message) for message in messages), return_exceptions=True)
+        promised = [message for message, one in zip(messages, taken, strict=True) if one == Stored()]
+        assert {type(one) for one in taken} == {Stored, Unavailable}
+        assert ids_of(await all_of(store)) == ids_of(promised)
+
+    async def test_what_needs_no_room_is_still_done(self, store: SqliteStore) -> None:
+        assert await store.put_grant(make_grant(), expected=0)
+        await store.put_hold(make_hold())
+        await set_pages(store, 120)
+        await fill(store, "evt")
+        await store.drop_hold(make_hold().key)
+        assert await store.put_grant(make_grant(version=2, generation=2), expected=1)
+        assert await store.grant("main") == make_grant(version=2, generation=2)
+
+
+async def all_of(store: SqliteStore) -> list[Message]:
+    return list((await store.find(Query(limit=100_000))).items)
+
+
+def ids_of(messages: list[Message]) -> list[str]:
+    return sorted(message.event_id for message in messages)
+
+
+class TestLockedByAnother:
+    @pytest.fixture
+    def other(self, tmp_path: Path, store: SqliteStore) -> sqlite3.Connection:
+        """Another one's connection, that has the write lock."""
+        connection = connect(tmp_path / "store.db", is_writer=True)
+        connection.execute("BEGIN IMMEDIATE")
+        return connection
+
+    async def test_a_change_waits_for_a_lock_that_is_soon_free(
+        self, store: SqliteStore, other: sqlite3.Connection
+    ) -> None:
+        said = watch(store)
+        begun = asyncio.ensure_future(put(store, make_message()))
+        async with asyncio.timeout(5):
+            while not said:
+                await asyncio.wait([begun], timeout=0.01)
+        other.execute("COMMIT")
+        await begun
+        other.close()
+
+    async def test_one_that_is_kept_costs_all_that_wait_one_time_out(
+        self, store: SqliteStore, other: sqlite3.Connection
+    ) -> None:
+        await store._lookups.run(lambda it: it.execute("SELECT 1").fetchone())
+        store._commits._connection.execute("PRAGMA busy_timeout = 200")
+        said = watch(store)
+        messages = [make_message(f"evt-{n}") for n in range(50)]
+        async with asyncio.timeout(5):
+            taken = await asyncio.gather(*(take(store, message) for message in messages), return_exceptions=True)
+        assert {type(one) for one in taken} == {Unavailable}
+        assert said.count("BEGIN IMMEDIATE") <= 4
+        assert await store.load(messages[0].tracking_id) is None, "reading goes on meanwhile"
+        other.execute("ROLLBACK")
+        other.close()
+        assert await asyncio.gather(*(take(store, message) for message in messages)) == [Stored()] * 50
+
+
+async def test_closing_leaves_everything_in_one_file(store: SqliteStore, tmp_path: Path) -> None:
+    await put(store, make_message())
+    await store.keep_receipt("main", NOW, "any", None, b"{}")
+    await store.aclose()
+    assert [path.name for path in sorted(tmp_path.iterdir()) if path.is_file()] == ["store.db"]
