@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 import msgspec
 
 from .core.caller import Bucket
-from .core.delivery import Reason
+from .core.delivery import Accepted, Deferred, Outcome, Reason, Refused, Scope, Uncertain, Until
 from .core.grant import Trouble
 from .core.hold import Hold
 from .core.message import Message
-from .core.schedule import QuietHours
+from .core.schedule import QuietHours, earliest_try
 from .ports import Ledger, Observer
 
 
@@ -37,13 +37,22 @@ class Gates:
         rules: Mapping[str, AccountRules],
         trouble: Callable[[str, datetime], Trouble | None],
         observer: Observer,
+        *,
+        probe_every: timedelta,
+        pause_after_uncertain: int,
     ) -> None:
         self._ledger = ledger
         self._rules = rules
         self._buckets = {account: Bucket(rule.max_per_second) for account, rule in rules.items()}
         self._trouble = trouble
         self._observer = observer
+        self._probe_every = probe_every
+        self._pause_after_uncertain = pause_after_uncertain
         self._holds: dict[str, Hold] = {}
+        self._uncertain_in_a_row: dict[str, int] = {}
+        self._probed_at: dict[str, datetime] = {}
+        self._changes_begun = 0
+        self._changes_ended = 0
 
     @property
     def accounts(self) -> tuple[str, ...]:
@@ -52,9 +61,15 @@ class Gates:
 
     async def reload(self, now: datetime) -> None:
         """What other processes hold or have let go is known here; what has ended by itself is gone."""
-        self._holds = {hold.key: hold for hold in await self._ledger.holds()}
+        ended = self._changes_ended
+        found = await self._ledger.holds()
+        if ended == self._changes_begun == self._changes_ended:
+            # Otherwise a change of our own is newer than what was found; the next look tells.
+            self._holds = {hold.key: hold for hold in found}
         for hold in [one for one in self._holds.values() if one.is_over(now)]:
             await self.release(hold, "its time is over")
+
+    # -- what may go --
 
     def holds(self, account: str) -> list[Hold]:
         """The holds on this account, its templates and types."""
@@ -97,20 +112,91 @@ class Gates:
         delay = self._buckets[message.account].take(now)
         return Obstacle(Reason.RATE, now + timedelta(seconds=delay)) if delay > 0 else None
 
+    def probe_due(self, account: str, now: datetime) -> Hold | None:
+        """The pause of the account that one message is to try now, which counts as tried; None if there is none.
+
+        What ends at a known moment, what an operator wants and what has no working token is not tried.
+        """
+        hold = next((one for one in self.holds(account) if one.covers(account, None, "")), None)
+        if hold is None or hold.until is not None or hold.reason is Reason.OPERATOR:
+            return None
+        last = max(self._probed_at.get(account, hold.since), hold.since)
+        if now < last + self._probe_every or self._trouble(account, now) is not None:
+            return None
+        self._probed_at[account] = now
+        return hold
+
+    # -- what an outcome means for others --
+
+    async def heed(self, message: Message, outcome: Outcome, now: datetime, *, begun_at: datetime) -> None:
+        """What the outcome of an attempt begun then says of its account or template is in force."""
+        account = message.account
+        if isinstance(outcome, Uncertain):
+            await self._count_uncertain(account, outcome, now)
+            return
+        if isinstance(outcome, Accepted) or outcome.error.zalo is not None:
+            self._uncertain_in_a_row[account] = 0
+        match outcome:
+            case Accepted():
+                await self._resume(message, begun_at)
+            case Refused() if outcome.blocks_template:
+                self._observer.fact("template-blocked", template=message.template_id, account=account)
+            case Deferred(error, wait) if wait.scope is not Scope.MESSAGE and wait.until is not Until.NEW_GRANT:
+                template_id = message.template_id if wait.scope is Scope.TEMPLATE else None
+                until = earliest_try(wait.until, now)
+                await self.hold(
+                    Hold(account, wait.reason, now, error.code, error.advice, template_id=template_id, until=until)
+                )
+            case _:
+                pass
+
+    async def _resume(self, message: Message, begun_at: datetime) -> None:
+        """A success ends what held the message, unless it had left already when the hold came, or an operator holds."""
+        for hold in self.holds(message.account):
+            is_covered = hold.covers(message.account, message.template_id, message.event_type)
+            if is_covered and hold.reason is not Reason.OPERATOR and begun_at > hold.since:
+                await self.release(hold, "a message went through")
+
+    async def _count_uncertain(self, account: str, outcome: Uncertain, now: datetime) -> None:
+        count = self._uncertain_in_a_row.get(account, 0) + 1
+        self._uncertain_in_a_row[account] = count
+        if self._pause_after_uncertain and count >= self._pause_after_uncertain:
+            cure = "nothing to do: one message is tried now and then, and the first success resumes all"
+            await self.hold(Hold(account, Reason.UPSTREAM, now, outcome.error.code, cure))
+
     async def hold(self, hold: Hold) -> None:
-        """The hold is in force, here and durably; an older one on the same that still stands is left as it was."""
+        """The hold is in force, here and durably; the one on the same that still stands is left if it says as much.
+
+        What an operator holds, only an operator's word replaces.
+        """
         held = self._holds.get(hold.key)
-        if held is not None and held.reason is hold.reason and held.until == hold.until:
+        if held is not None and not held.is_over(hold.since) and _says_enough(held, hold):
             return
         self._holds[hold.key] = hold
-        await self._ledger.put_hold(hold)
+        self._changes_begun += 1
+        try:
+            await self._ledger.put_hold(hold)
+        finally:
+            self._changes_ended += 1
         self._observer.fact("held", account=hold.account, reason=hold.reason, cause=hold.cause, cure=hold.cure)
 
     async def release(self, hold: Hold, cause: str) -> None:
-        """Nothing is held under this hold's key any more."""
-        if self._holds.pop(hold.key, None) is not None:
+        """Nothing is held under this hold's key any more, unless a later one has taken its place."""
+        if self._holds.get(hold.key) != hold:
+            return
+        del self._holds[hold.key]
+        self._changes_begun += 1
+        try:
             await self._ledger.drop_hold(hold.key)
-            self._observer.fact("released", account=hold.account, reason=hold.reason, cause=cause)
+        finally:
+            self._changes_ended += 1
+        self._observer.fact("released", account=hold.account, reason=hold.reason, cause=cause)
+
+
+def _says_enough(held: Hold, later: Hold) -> bool:
+    if held.reason is Reason.OPERATOR and later.reason is not Reason.OPERATOR:
+        return True
+    return held.reason is later.reason and held.until == later.until
 
 
 def cure_of_credentials(account: str) -> str:

@@ -1,5 +1,6 @@
 """An Event becomes a Message in the Ledger: durable, with its first attempt's intent when it may go at once."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -18,6 +19,7 @@ from .core.errors import (
     TooManyRequests,
     Unavailable,
     UnmappedEvent,
+    clip,
 )
 from .core.event import Event
 from .core.identity import Identity, identify
@@ -60,11 +62,14 @@ class Intake:
         self._owner = owner
         self._lease = lease
         self._is_full = is_full
+        self._under_way: set[asyncio.Task[Taken]] = set()
         self.is_closed = False
 
-    def close(self) -> None:
-        """Events are no longer accepted."""
+    async def drain(self) -> None:
+        """Events are no longer accepted, and those that were being accepted are stored and on their way, or refused."""
         self.is_closed = True
+        if self._under_way:
+            await asyncio.wait(self._under_way)
 
     async def accept(self, event: Event, caller: Caller, key: str | None = None) -> Taken:
         """The event's message, durable and on its way; raises a refusal and then nothing is stored.
@@ -74,10 +79,19 @@ class Intake:
         if not caller.may_send(event.type):
             raise ForbiddenEventType(f"caller {caller.name} may not send events of this type")
         identity = identify(mode=caller.mode, caller=caller.name, event=event, key=key)
+        # A task of its own: a caller that goes away must not leave a message that is stored and never sent.
+        task = asyncio.create_task(self._accept(event, caller, identity))
+        self._under_way.add(task)
+        task.add_done_callback(self._end)
         try:
-            return await self._accept(event, caller, identity)
+            return await asyncio.shield(task)
         except Unavailable as error:
             raise NotAccepted("the store could not confirm the event; post the same event again") from error
+
+    def _end(self, task: "asyncio.Task[Taken]") -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, in case that nobody waits for it any more
 
     async def _accept(self, event: Event, caller: Caller, identity: Identity) -> Taken:
         try:
@@ -181,9 +195,9 @@ class Intake:
 
 
 def unmapped(event_type: str, nearest: list[str]) -> UnmappedEvent:
-    """The refusal that names the types the caller may have meant."""
+    """The refusal that names the type and those that the caller may have meant."""
     near = f"; did you mean {' or '.join(nearest)}?" if nearest else ""
-    return UnmappedEvent(f"no mapping is in force for this event type{near}")
+    return UnmappedEvent(f"no mapping is in force for {clip(event_type)}{near}")
 
 
 def _conflict(tracking_id: str) -> IdempotencyConflict:

@@ -7,6 +7,7 @@ from typing import Final
 
 from .core.errors import Unavailable
 from .core.message import Message, received
+from .core.receipt import Receipt
 from .ports import Clock, Judge, KeptReceipt, Ledger, Observer, Probe, Signed, Tell
 
 _LOOK_EVERY_S: Final = 1.0
@@ -60,21 +61,23 @@ class Receipts:
     async def _turn(self) -> bool:
         """Everything that was new is worked on; True if there may be more."""
         batch = await self._ledger.receipts(_AT_ONCE)
-        await asyncio.gather(*(self._work_on(kept) for kept in batch))
+        ends = await asyncio.gather(*(self._work_on(kept) for kept in batch), return_exceptions=True)
+        for end in ends:
+            if end is not None:
+                raise end  # only now, so that one that went wrong takes no other with it
         return len(batch) == _AT_ONCE
 
     async def _work_on(self, kept: KeptReceipt) -> None:
-        message = None if kept.receipt is None else await self._deliver(kept)
+        message = None if kept.receipt is None else await self._deliver(kept.account, kept.receipt)
         if message is not None:
             self._observer.fact("receipt", message=message)
             self._tell(message)
         await self._ledger.settle_receipt(kept.id, is_matched=message is not None)
 
-    async def _deliver(self, kept: KeptReceipt) -> Message | None:
+    async def _deliver(self, account: str, receipt: Receipt) -> Message | None:
         """The message that the receipt speaks of, with the receipt in it; None if there is none."""
-        assert kept.receipt is not None
-        while (message := await self._ledger.match(kept.account, kept.receipt)) is not None:
-            after = received(message, kept.receipt, self._clock())
+        while (message := await self._ledger.match(account, receipt)) is not None:
+            after = received(message, receipt, self._clock())
             if await self._ledger.save(after, expected=message.version):
                 return after
         return None

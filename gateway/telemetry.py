@@ -45,7 +45,11 @@ class Telemetry:
     def __init__(self, *, level: str = "info", stream: Any = None) -> None:
         self._log = structlog.wrap_logger(
             structlog.BytesLogger(stream or sys.stderr.buffer),
-            processors=[structlog.processors.TimeStamper(fmt="iso", key="at"), _render],
+            processors=[
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", key="at"),
+                _render,
+            ],
             wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
             cache_logger_on_first_use=True,
         )
@@ -65,6 +69,7 @@ class Telemetry:
         }
 
     def fact(self, name: str, **about: Any) -> None:
+        """The fact is logged and counted."""
         known = self._facts.get(name)
         if known is not None:
             known(about)
@@ -147,7 +152,7 @@ class Telemetry:
 
     def _mappings_loaded(self, about: dict[str, Any]) -> None:
         self._numbers.mapping_reloads.labels("loaded").inc()
-        self._numbers.mappings_since.set(time.time())
+        self._numbers.mappings_loaded_at = time.monotonic()
         self._log.info("mappings-loaded", count=about["count"], version=about["version"])
 
     def _turn_failed(self, about: dict[str, Any]) -> None:
@@ -192,7 +197,10 @@ class _Numbers:
         self.quota = gauge("quota_remaining", "What Zalo said is left of the daily quota", "account")
         self.webhooks = counter("webhooks", "Webhook calls, by verdict", "account", "verdict")
         self.mapping_reloads = counter("mapping_reloads", "Loads of the mapping files, by outcome", "outcome")
-        self.mappings_since = gauge("mappings_loaded_timestamp_seconds", "When the mappings in force were loaded")
+        self.callbacks = counter("callbacks", "Calls to callers, by outcome", "caller", "outcome")
+        self.mappings_loaded_at = time.monotonic()
+        age = gauge("mappings_age_seconds", "How long the mappings in force have been in force")
+        age.set_function(lambda: time.monotonic() - self.mappings_loaded_at)
 
 
 def _of(message: Message) -> dict[str, Any]:

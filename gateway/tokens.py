@@ -16,6 +16,7 @@ from .core.errors import CannotStart, Unavailable
 from .core.grant import (
     Dead,
     Grant,
+    Intent,
     Lost,
     NotPresented,
     RefreshResult,
@@ -31,6 +32,8 @@ _SAVE_AGAIN_S: Final = 0.5
 _UNSENT_PAUSE: Final = timedelta(seconds=5)
 _REFUSED_PAUSE: Final = timedelta(seconds=30)
 _LONGEST_PAUSE: Final = timedelta(hours=1)
+_UNPROVEN: Final = "Zalo refuses a token that it has just given; look at the app's and the account's settings"
+_UNRECORDED: Final = "a refresh was begun and its end was never recorded: the refresh token may be spent"
 
 
 class App(msgspec.Struct, frozen=True):
@@ -69,6 +72,8 @@ class Tokens:
         self._refreshing: dict[str, asyncio.Task[None]] = {}
         self._not_before: dict[str, datetime] = {}
         self._pauses: dict[str, timedelta] = {}
+        self._proving: set[tuple[str, int]] = set()
+        self._unasked: dict[str, set[Intent]] = {}
 
     def usable(self, account: str) -> Token | None:
         """The account's access token, unless it has expired or Zalo has rejected it."""
@@ -98,8 +103,6 @@ class Tokens:
         grant = self._grants.get(account)
         if grant is None:
             return Trouble("missing", "there is no grant for this account", now, is_final=True)
-        if grant.trouble is not None and grant.trouble.is_final and not self._is_good(grant):
-            return grant.trouble
         if self._is_good(grant) or account in self._refreshing or self._may_refresh(grant):
             return None
         return grant.trouble or Trouble("unsent", "Zalo's token endpoint cannot be reached", now, is_final=False)
@@ -107,12 +110,9 @@ class Tokens:
     async def reload(self) -> None:
         """Grants that another process imported or refreshed are in use here; what has run out is being refreshed."""
         for account in self._apps:
-            grant = await self._vault.grant(account)
-            if grant is None:
-                self._grants.pop(account, None)
+            grant = await self._look(account)
+            if grant is None or await self._note_lapsed(grant):
                 continue
-            self._grants[account] = grant
-            await self._note_lapsed(grant)
             if not self._is_good(grant) and self._may_refresh(grant):
                 self._start(account, grant.generation)
 
@@ -127,17 +127,21 @@ class Tokens:
 
     async def prove(self, account: str, generation: int) -> None:
         """It is on record that Zalo took this generation's access token."""
-        grant = self._grants.get(account)
-        if grant is None or grant.generation != generation or grant.proven_at is not None:
+        if (account, generation) in self._proving:
             return
-        proven = grant.proven(self._clock())
-        self._grants[account] = proven
-        if not await self._vault.put_grant(proven, expected=grant.version):
-            await self._look(account)
+        self._proving.add((account, generation))
+        try:
+            grant = self._grants.get(account)
+            while grant is not None and grant.generation == generation and grant.proven_at is None:
+                if await self._save(grant.proven(self._clock()), grant):
+                    break
+                grant = await self._look(account)
+        finally:
+            self._proving.discard((account, generation))
 
     async def aclose(self) -> None:
         """No refresh is under way any more: what was asked has been answered and saved."""
-        if self._refreshing:
+        while self._refreshing:
             await asyncio.wait(self._refreshing.values())
 
     def _is_good(self, grant: Grant) -> bool:
@@ -146,10 +150,22 @@ class Tokens:
 
     def _may_refresh(self, grant: Grant) -> bool:
         """True if nothing speaks against presenting the refresh token now."""
-        if grant.trouble is not None and grant.trouble.is_final:
+        now, trouble = self._clock(), grant.trouble
+        if now < self._not_before.get(grant.account, now):
             return False
-        now = self._clock()
-        return now >= self._not_before.get(grant.account, now)
+        if trouble is None or self._is_unasked(grant):
+            return True
+        return not trouble.is_final and now >= trouble.since + self._pauses.get(grant.account, _REFUSED_PAUSE)
+
+    def _is_unasked(self, grant: Grant) -> bool:
+        """True if the intent is one of ours whose writing could not be confirmed, so that nothing was asked."""
+        return grant.intent is not None and grant.intent in self._unasked.get(grant.account, ())
+
+    def _is_unproven(self, grant: Grant) -> bool:
+        """True if Zalo has rejected a generation that came from a refresh and has never yet worked."""
+        was_refreshed = grant.obtained_at != grant.consented_at
+        is_rejected = self._rejected.get(grant.account) == grant.generation
+        return is_rejected and was_refreshed and grant.proven_at is None
 
     def _start(self, account: str, generation: int) -> "asyncio.Task[None]":
         """The one refresh of this account that is under way, begun if need be.
@@ -160,23 +176,30 @@ class Tokens:
         if task is None:
             task = asyncio.create_task(self._refresh(account, generation), name=f"refresh {account}")
             self._refreshing[account] = task
-            task.add_done_callback(lambda _: self._refreshing.pop(account, None))
+            task.add_done_callback(lambda ended: self._end(account, ended))
         return task
+
+    def _end(self, account: str, task: "asyncio.Task[None]") -> None:
+        del self._refreshing[account]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._observer.fact("turn-failed", error=error)
 
     async def _refresh(self, account: str, generation: int) -> None:
         try:
             intended = await self._intend(account, generation)
-            if intended is None:
-                return
-            app = self._apps[account]
-            result = await self._issuer.refresh(
-                app_id=app.app_id, app_secret=app.app_secret, refresh_token=intended.refresh.value
-            )
-            await self._keep(intended, result)
         except Unavailable:
-            # Nothing was asked yet. The intent stands or it does not; the next look at the store tells.
+            # Nothing was asked. If the intent stands all the same, the next try knows it for one of ours.
             self._not_before[account] = self._clock() + _UNSENT_PAUSE
             self._observer.fact("refreshed", account=account, outcome="store-unavailable")
+            return
+        if intended is None:
+            return
+        app = self._apps[account]
+        self._unasked.pop(account, None)
+        result = await self._issuer.refresh(
+            app_id=app.app_id, app_secret=app.app_secret, refresh_token=intended.refresh.value
+        )
+        await self._keep(intended, result)
 
     async def _intend(self, account: str, generation: int) -> Grant | None:
         """The grant with our intent in it, durable; None if there is no need, or no right, to present it."""
@@ -184,87 +207,105 @@ class Tokens:
             grant = await self._look(account)
             if grant is None or grant.generation > generation:
                 return None
-            if grant.intent is not None:
-                if grant.trouble is not None or await self._note_lapsed(grant):
+            unspent = grant.withdrawn(None) if self._is_unasked(grant) else grant
+            now = self._clock()
+            if unspent.trouble is not None and unspent.trouble.is_final:
+                return None
+            if unspent.intent is not None:
+                if await self._note_lapsed(grant):
                     return None
                 await asyncio.sleep(_LOOK_AGAIN_S)
-                continue
-            now = self._clock()
-            if grant.trouble is not None and grant.trouble.is_final:
-                return None
-            was_refreshed = grant.obtained_at != grant.consented_at
-            if self._rejected.get(account) == grant.generation and was_refreshed and grant.proven_at is None:
-                detail = (
-                    "Zalo refuses a token that it has just given; look at the app's and the account's settings"
-                )
-                await self._save(grant.troubled(Trouble("unproven", detail, now, is_final=True)), grant)
-                return None
-            intended = grant.intended(self._owner, now)
-            if await self._save(intended, grant):
-                return intended
+            elif self._is_unproven(grant):
+                if await self._save(unspent.troubled(Trouble("unproven", _UNPROVEN, now, is_final=True)), grant):
+                    return None
+            else:
+                intended = unspent.intended(self._owner, now)
+                self._unasked.setdefault(account, set()).add(Intent(self._owner, now))
+                if await self._save(intended, grant):
+                    return intended
 
     async def _keep(self, intended: Grant, result: RefreshResult) -> None:
         """What Zalo answered is durable, however long the store takes to come back."""
+        now, account = self._clock(), intended.account
+        self._pace(account, result, now)
         before = intended
         while True:
             try:
-                if await self._save(self._after(before, result), before):
+                if await self._save(_following(before, result, now), before):
                     break
-                # Somebody else wrote while we asked: a person's new grant stands, anything less gives way to ours.
-                current = await self._look(intended.account)
-                if current is None or current.generation != intended.generation or not isinstance(result, Rotated):
-                    break
-                before = current
+                current = await self._look(account)
             except Unavailable:
-                self._observer.fact("store-unavailable", doing="keep-grant", account=intended.account)
+                self._observer.fact("store-unavailable", doing="keep-grant", account=account)
                 await asyncio.sleep(_SAVE_AGAIN_S)
-        self._observer.fact("refreshed", account=intended.account, outcome=type(result).__name__.lower())
+                continue
+            # Somebody else wrote while we asked: a person's new grant stands, anything less gives way to a new pair.
+            if current is None or current.generation != intended.generation:
+                break
+            if current.intent != intended.intent and not isinstance(result, Rotated):
+                break
+            before = current
+        self._observer.fact("refreshed", account=account, outcome=type(result).__name__.lower())
 
-    def _after(self, intended: Grant, result: RefreshResult) -> Grant:
-        """The grant that follows from the answer; for what may be asked again, not before when."""
-        now, account = self._clock(), intended.account
-        match result:
-            case Rotated():
-                self._pauses.pop(account, None)
-                return intended.rotated(result, now)
-            case Dead(detail):
-                return intended.troubled(Trouble("dead", detail, now, is_final=True))
-            case Lost(cause):
-                detail = f"the answer to a refresh was lost ({cause}): the refresh token may be spent"
-                return intended.troubled(Trouble("lost", detail, now, is_final=True))
-            case Refused(detail):
-                pause = self._pauses.get(account, _REFUSED_PAUSE)
-                self._pauses[account] = min(pause * 2, _LONGEST_PAUSE)
-                self._not_before[account] = now + pause
-                return intended.withdrawn(Trouble("refused", detail, now, is_final=False))
-            case NotPresented():
-                self._not_before[account] = now + _UNSENT_PAUSE
-                return intended.withdrawn(intended.trouble)
-        assert_never(result)
+    def _pace(self, account: str, result: RefreshResult, now: datetime) -> None:
+        """It is known how soon this process may present the account's refresh token again."""
+        if isinstance(result, Refused):
+            pause = self._pauses.get(account)
+            self._pauses[account] = _REFUSED_PAUSE if pause is None else min(pause * 2, _LONGEST_PAUSE)
+        elif isinstance(result, NotPresented):
+            self._not_before[account] = now + _UNSENT_PAUSE
 
     async def _note_lapsed(self, grant: Grant) -> bool:
         """True, and it is on record, if whoever wrote the intent has not come back in time: the token may be spent."""
-        if grant.intent is None or grant.trouble is not None:
+        if grant.intent is None or grant.trouble is not None or self._is_unasked(grant):
             return False
         now = self._clock()
         if now < grant.intent.begun_at + self._deadline:
             return False
-        detail = "a refresh was begun and its end was never recorded: the refresh token may be spent"
-        await self._save(grant.troubled(Trouble("lost", detail, now, is_final=True)), grant)
-        self._observer.fact("refreshed", account=grant.account, outcome="lost")
+        if await self._save(grant.troubled(Trouble("lost", _UNRECORDED, now, is_final=True)), grant):
+            self._observer.fact("refreshed", account=grant.account, outcome="lost")
         return True
 
     async def _look(self, account: str) -> Grant | None:
+        """The grant as the Vault has it, and known here."""
         grant = await self._vault.grant(account)
-        if grant is not None:
-            self._grants[account] = grant
+        if grant is None:
+            self._grants.pop(account, None)
+        else:
+            self._know(grant)
         return grant
 
     async def _save(self, grant: Grant, before: Grant) -> bool:
         is_saved = await self._vault.put_grant(grant, expected=before.version)
         if is_saved:
-            self._grants[grant.account] = grant
+            self._know(grant)
         return is_saved
+
+    def _know(self, grant: Grant) -> None:
+        """The grant is in use here, unless a later version is: what was read may be older than what was saved since."""
+        known = self._grants.get(grant.account)
+        if known is not None and known.version > grant.version:
+            return
+        if known is None or known.generation != grant.generation:
+            self._pauses.pop(grant.account, None)
+        self._grants[grant.account] = grant
+
+
+def _following(intended: Grant, result: RefreshResult, now: datetime) -> Grant:
+    """The grant that follows from the answer."""
+    match result:
+        case Rotated():
+            return intended.rotated(result, now)
+        case Dead(detail):
+            return intended.troubled(Trouble("dead", detail, now, is_final=True))
+        case Lost(cause):
+            detail = f"the answer to a refresh was lost ({cause}): the refresh token may be spent"
+            return intended.troubled(Trouble("lost", detail, now, is_final=True))
+        case Refused(detail):
+            return intended.withdrawn(Trouble("refused", detail, now, is_final=False))
+        case NotPresented():
+            trouble = intended.trouble
+            return intended.withdrawn(None if trouble is not None and trouble.is_final else trouble)
+    assert_never(result)
 
 
 async def adopt(vault: Vault, account: str, pair: Rotated, now: datetime, *, may_replace: bool) -> Grant:

@@ -1,10 +1,12 @@
 """Who waits for what becomes of a message: the callers of `POST /v1/events`."""
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
 from .core.delivery import Reason
+from .core.errors import Unavailable
 from .core.message import Message
 from .ports import Clock, Ledger
 
@@ -48,10 +50,13 @@ class Waiting:
                 self._forget(message.tracking_id, changed)
             if changed.cancelled():
                 break
-            if done:
-                message = changed.result()
-            else:
-                message = await self._ledger.load(message.tracking_id) or message
+            message = changed.result() if done else await self._looked_up(message)
+        return message
+
+    async def _looked_up(self, message: Message) -> Message:
+        """The message as the Ledger has it; while that cannot be asked, as it was last known."""
+        with suppress(Unavailable):
+            return await self._ledger.load(message.tracking_id) or message
         return message
 
     def _is_worth_waiting(self, message: Message, left_s: float) -> bool:

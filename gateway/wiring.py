@@ -11,10 +11,11 @@ from litestar import Litestar
 
 from .config import Loaded, Settings
 from .core.caller import Bucket, Caller
+from .core.grant import Trouble
 from .core.mapping import MappingSet, compile_mappings
 from .core.receipt import Receipt
 from .core.schedule import Backoff
-from .dispatch import Dispatch
+from .dispatch import LEASE_MARGIN, Dispatch
 from .gates import AccountRules, Gates
 from .http.app import make_app, make_public_app
 from .http.doors import Doors, Limits
@@ -29,23 +30,41 @@ from .watch import Watch
 from .zalo.client import ZaloClient
 from .zalo.webhook import OtherEvent, Unreadable, read_webhook, verify
 
-_LEASE_MARGIN = timedelta(seconds=5)
-
 
 class Gateway(msgspec.Struct, frozen=True):
-    """A gateway that runs, and how it is brought to rest."""
+    """A gateway: its doors, and everything behind them that runs and must be brought to rest."""
 
     app: Litestar
     public_app: Litestar | None
     intake: Intake
+    gates: Gates
+    tokens: Tokens
     dispatch: Dispatch
     waiting: Waiting
+    receipts: Receipts
+    watch: Watch
+    zalo: ZaloClient
+
+    async def prepare(self) -> None:
+        """What the store holds is known, and what dead processes left open is concluded."""
+        await self.gates.reload(now())
+        await self.tokens.reload()
+        await self.dispatch.recover()
+        await self.watch.look()
 
     async def drain(self) -> None:
         """Nothing new is accepted, every request under way has its outcome recorded, nobody waits any more."""
-        self.intake.close()
+        await self.intake.drain()
         await self.dispatch.drain()
         self.waiting.close()
+
+    async def aclose(self) -> None:
+        """Drained, and no connection is open any more."""
+        await self.drain()
+        self.receipts.stop()
+        self.watch.stop()
+        await self.tokens.aclose()
+        await self.zalo.aclose()
 
 
 def now() -> datetime:
@@ -61,47 +80,42 @@ def mappings_of(loaded: Loaded) -> MappingSet:
 @asynccontextmanager
 async def running(loaded: Loaded, telemetry: Telemetry, store: SqliteStore) -> AsyncIterator[Gateway]:
     """A gateway that works for as long as the context lasts, and has drained after it."""
+    gateway = build(loaded, telemetry, store)
+    loops: list[asyncio.Task[None]] = []
+    try:
+        await gateway.prepare()
+        runs = (gateway.dispatch.run, gateway.receipts.run, gateway.watch.run)
+        loops += [asyncio.create_task(run()) for run in runs]
+        yield gateway
+    finally:
+        await gateway.aclose()
+        await asyncio.gather(*loops)
+
+
+def build(loaded: Loaded, telemetry: Telemetry, store: SqliteStore) -> Gateway:
+    """What a gateway is made of; raises MappingFaults with every fault of the mappings. Nothing runs yet."""
     settings = loaded.settings
     mapping_set = mappings_of(loaded)
     telemetry.label_types_from(lambda: mapping_set.mappings)
     telemetry.fact("mappings-loaded", count=len(mapping_set.mappings), version=mapping_set.version)
+    lease = settings.zalo.connect_timeout + settings.zalo.read_timeout + LEASE_MARGIN
     zalo = ZaloClient(
         settings.zalo.api_url, settings.zalo.oauth_url, settings.zalo.connect_timeout, settings.zalo.read_timeout
     )
-    exchange = settings.zalo.connect_timeout + settings.zalo.read_timeout
-    lease = exchange + _LEASE_MARGIN
     apps = {name: App(account.app_id, account.app_secret) for name, account in settings.accounts.items()}
     tokens = Tokens(store, zalo, apps, now, telemetry, owner=store.owner, deadline=lease)
     rules = {name: AccountRules(it.max_per_second, it.quiet()) for name, it in settings.accounts.items()}
-    gates = Gates(store, rules, tokens.trouble, telemetry)
-    waiting = Waiting(store, now)
-    proofs = {name: it.app_secret for name, it in settings.accounts.items() if it.appsecret_proof}
-    dispatch = Dispatch(
+    gates = Gates(
         store,
-        zalo,
-        tokens,
-        gates,
-        waiting.tell,
-        now,
-        random.random,
+        rules,
+        tokens.trouble,
         telemetry,
-        owner=store.owner,
-        lease=lease,
-        backoff=Backoff(settings.delivery.retry_first, settings.delivery.retry_cap),
         probe_every=settings.delivery.probe_every,
         pause_after_uncertain=settings.delivery.pause_after_uncertain,
-        app_secret=proofs.get,
     )
-    watch = Watch(
-        store,
-        tokens.grants,
-        telemetry.note_state,
-        now,
-        telemetry,
-        max_queued=settings.delivery.max_queued,
-        retention=settings.store.retention,
-        receipts_kept_for=KEPT_FOR,
-    )
+    waiting = Waiting(store, now)
+    dispatch = _dispatch(settings, store, zalo, tokens, gates, waiting, telemetry, lease)
+    watch = _watch(settings, store, tokens, telemetry)
     intake = Intake(
         store,
         gates,
@@ -114,25 +128,50 @@ async def running(loaded: Loaded, telemetry: Telemetry, store: SqliteStore) -> A
         is_full=watch.is_full,
     )
     receipts = Receipts(store, _judge(settings), waiting.tell, now, telemetry)
-    doors = _doors(settings, intake, waiting, receipts, store, gates, mapping_set, telemetry)
+    doors = _doors(settings, intake, waiting, receipts, store, gates, tokens, mapping_set, telemetry)
     public_app = make_public_app(doors) if settings.server.public_port else None
     app = make_app(doors, has_public_door=public_app is not None)
+    return Gateway(app, public_app, intake, gates, tokens, dispatch, waiting, receipts, watch, zalo)
 
-    await gates.reload(now())
-    await tokens.reload()
-    await dispatch.recover()
-    await watch.look()
-    loops = [asyncio.create_task(loop()) for loop in (dispatch.run, receipts.run, watch.run)]
-    gateway = Gateway(app, public_app, intake, dispatch, waiting)
-    try:
-        yield gateway
-    finally:
-        await gateway.drain()
-        receipts.stop()
-        watch.stop()
-        await asyncio.gather(*loops)
-        await tokens.aclose()
-        await zalo.aclose()
+
+def _dispatch(
+    settings: Settings,
+    store: SqliteStore,
+    zalo: ZaloClient,
+    tokens: Tokens,
+    gates: Gates,
+    waiting: Waiting,
+    telemetry: Telemetry,
+    lease: timedelta,
+) -> Dispatch:
+    proofs = {name: it.app_secret for name, it in settings.accounts.items() if it.appsecret_proof}
+    return Dispatch(
+        store,
+        zalo,
+        tokens,
+        gates,
+        waiting.tell,
+        now,
+        random.random,
+        telemetry,
+        owner=store.owner,
+        lease=lease,
+        backoff=Backoff(settings.delivery.retry_first, settings.delivery.retry_cap),
+        app_secret=proofs.get,
+    )
+
+
+def _watch(settings: Settings, store: SqliteStore, tokens: Tokens, telemetry: Telemetry) -> Watch:
+    return Watch(
+        store,
+        tokens.grants,
+        telemetry.note_state,
+        now,
+        telemetry,
+        max_queued=settings.delivery.max_queued,
+        retention=settings.store.retention,
+        receipts_kept_for=KEPT_FOR,
+    )
 
 
 def _doors(
@@ -142,9 +181,14 @@ def _doors(
     receipts: Receipts,
     store: SqliteStore,
     gates: Gates,
+    tokens: Tokens,
     mapping_set: MappingSet,
     telemetry: Telemetry,
 ) -> Doors:
+    def trouble(account: str) -> Trouble | None:
+        grant = tokens.grant(account)
+        return None if grant is None else grant.trouble
+
     callers = {
         name: Caller(name, tuple(it.events), it.role == "operator", it.mode, it.max_per_second)
         for name, it in settings.callers.items()
@@ -164,6 +208,7 @@ def _doors(
         callers={digest: callers[name] for name, it in settings.callers.items() for digest in it.key_sha256},
         buckets={name: Bucket(caller.max_per_second) for name, caller in callers.items()},
         accounts=frozenset(settings.accounts),
+        trouble=trouble,
     )
 
 

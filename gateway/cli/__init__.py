@@ -3,22 +3,47 @@
 Exit codes: 0; 1 findings; 2 cannot start or cannot do.
 """
 
+from importlib import import_module
 from pathlib import Path
+from typing import Final
 
 import click
 
 from gateway import __version__
 
-from .check import check, openapi, preview
-from .demo import demo
-from .keys import key
-from .messages import messages
-from .serve import serve, simulator
 from .terminal import Asking, Group
-from .token import token
+
+# Read when they are asked for: a command that only looks into the store has no need of a web framework.
+_ROOMS: Final = {
+    "serve": "serve",
+    "simulator": "serve",
+    "demo": "demo",
+    "check": "check",
+    "preview": "check",
+    "key": "keys",
+    "token": "token",
+    "messages": "messages",
+    "openapi": "openapi",
+}
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": None})
+class Commands(Group):
+    """Every command by its name, in the order in which a newcomer needs them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The names."""
+        return list(_ROOMS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+        """The command of that name."""
+        room = _ROOMS.get(cmd_name)
+        if room is None:
+            return None
+        command: click.Command = getattr(import_module(f"gateway.cli.{room}"), cmd_name)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": None})
 @click.option(
     "--config",
     "config",
@@ -33,10 +58,6 @@ from .token import token
 def cli(context: click.Context, config: Path) -> None:
     """Notifies a company's customers on Zalo: events in, ZNS messages out, each at most once."""
     context.obj = Asking(config)
-
-
-for command in (serve, simulator, demo, check, preview, key, token, messages, openapi):
-    cli.add_command(command)
 
 
 def main() -> None:

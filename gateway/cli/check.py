@@ -1,23 +1,22 @@
-"""`check`, `preview` and `openapi`: what can be known without sending anything."""
+"""`check` and `preview`: what can be known without sending anything."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
-import yaml
 
-from gateway.config import Loaded
+from gateway.config import Beside, BrokenConfig, Loaded
 from gateway.core.caller import Caller
 from gateway.core.document import read_document
-from gateway.core.event import read_event
+from gateway.core.errors import CannotStart
+from gateway.core.event import Event, read_event
 from gateway.core.identity import identify
-from gateway.core.mapping import Skipped, check_samples, fill
+from gateway.core.mapping import Draft, Mapping, MappingFaults, MappingSet, check_samples, compile_mappings, draft
 from gateway.core.phone import mask
-from gateway.http.openapi import document
+from gateway.http.views import MASK
 from gateway.intake import unmapped
-from gateway.wiring import mappings_of
 
 from .terminal import Asking, err, fail, out, pretty, with_config
 
@@ -31,34 +30,42 @@ def check(asking: Asking) -> None:
     Prints `file:line: what is wrong, and the cure` for each and exits 1 if there is any. Variables that are not
     set here are only noted: the secrets belong to the machine that serves.
     """
-    loaded, faults = _loaded_or_faults(asking)
+    faults: list[str] = []
+    loaded: Loaded | None = None
+    try:
+        loaded = asking.load(may_be_unset=True)
+        beside, accounts = Beside(loaded.folder), tuple(loaded.settings.accounts)
+    except BrokenConfig as error:
+        faults += map(str, error.faults)
+        beside, accounts = Beside(asking.config.parent), error.accounts
+    mapping_set, found = _compiled(beside, accounts)
+    faults += found
     for fault in faults:
-        err.print(fault, style="bad", markup=False)
+        out.print(fault, style="bad", markup=False)
     if loaded is None or faults:
         fail(f"{len(faults)} fault{'s' if len(faults) != 1 else ''}", code=1)
     for note in loaded.unset:
         out.print(f"note: {note}", style="faint", markup=False)
-    mapping_set = mappings_of(loaded)
     out.print(
-        f"[good]no faults[/]: {len(mapping_set.mappings)} mappings, {len(loaded.samples)} samples, "
+        f"[good]no faults[/]: {len(mapping_set.mappings)} mappings, {len(beside.samples)} samples, "
         f"{len(mapping_set.templates)} template snapshots"
     )
 
 
-def _loaded_or_faults(asking: Asking) -> tuple[Loaded | None, list[str]]:
-    """The configuration, and every fault in it and in what lies beside it."""
-    from gateway.config import BrokenConfig
-    from gateway.core.mapping import MappingFaults
-
+def _compiled(beside: Beside, accounts: Sequence[str]) -> tuple[MappingSet, list[str]]:
+    """The mappings in which nothing is wrong, and every fault: theirs, and that of the samples of the good ones."""
+    mappings, templates, samples = beside.mappings, beside.templates, beside.samples
     try:
-        loaded = asking.load(may_be_unset=True)
-    except BrokenConfig as error:
-        return None, [str(fault) for fault in error.faults]
-    try:
-        mapping_set = mappings_of(loaded)
+        mapping_set = compile_mappings(mappings, templates=templates, accounts=accounts)
     except MappingFaults as error:
-        return loaded, [str(fault) for fault in error.faults]
-    return loaded, [str(fault) for fault in check_samples(mapping_set, loaded.samples)]
+        broken = {fault.file for fault in error.faults}
+        mappings = {file: raw for file, raw in mappings.items() if file not in broken}
+        templates = {file: raw for file, raw in templates.items() if file not in broken}
+        types = {Path(file).stem for file in broken}
+        samples = {file: raw for file, raw in samples.items() if Path(file).parent.name not in types}
+        mapping_set = compile_mappings(mappings, templates=templates, accounts=accounts)
+        return mapping_set, [*map(str, error.faults), *map(str, check_samples(mapping_set, samples))]
+    return mapping_set, [str(fault) for fault in check_samples(mapping_set, samples)]
 
 
 @click.command()
@@ -72,6 +79,9 @@ def _loaded_or_faults(asking: Asking) -> tuple[Loaded | None, list[str]]:
 def preview(asking: Asking, file: Any, caller_name: str | None, reveal: bool) -> None:
     """Print the exact request body that Zalo would get for an event; send nothing, write nothing.
 
+    Where the mapping cannot be filled, the faults and what could be filled go to standard error, and the exit
+    code is 1.
+
     \b
     Example:
       zns-gateway preview config/samples/order.paid/plain.json
@@ -80,53 +90,54 @@ def preview(asking: Asking, file: Any, caller_name: str | None, reveal: bool) ->
     given = read_document(file.read())
     if isinstance(given, dict) and isinstance(given.get("event"), dict) and "data" not in given:
         given = given["event"]  # a sample, which holds its event beside what is expected of it
-    name = caller_name or _first_caller(loaded, given)
-    event = read_event(given, default_source=name, needs_specversion=False)
-    mapping_set = mappings_of(loaded)
+    caller = _caller(loaded, caller_name, given)
+    event = read_event(given, default_source=caller.name, needs_specversion=False)
+    accounts = tuple(loaded.settings.accounts)
+    mapping_set = compile_mappings(loaded.mappings, templates=loaded.templates, accounts=accounts)
     mapping = mapping_set.mappings.get(event.type)
     if mapping is None:
         raise unmapped(event.type, mapping_set.nearest(event.type, lambda _: True))
-    filled = fill(mapping, event)
-    if isinstance(filled, Skipped):
+    made = draft(mapping, event)
+    if made.is_skipped:
         err.print("skipped: no template's `when` holds for this event; nothing would be sent")
         return
-    is_shown = reveal or sys.stdout.isatty()
-    configured = loaded.settings.callers.get(name)
-    mode = "live" if configured is None else configured.mode
-    data = {
-        key: text if is_shown or key not in filled.secret else "*****"
-        for key, text in filled.template_data.items()
-    }
-    body: dict[str, Any] = {
-        "phone": filled.phone if is_shown else mask(filled.phone),
-        "template_id": filled.template_id,
-        "template_data": data,
-        "tracking_id": identify(mode=mode, caller=name, event=event).tracking_id,
-    }
-    if mode == "development":
-        body["mode"] = mode
+    body = _body(made, event, caller, is_shown=reveal or sys.stdout.isatty())
+    if made.troubles:
+        _explain(mapping, made, body)
     click.echo(pretty(body))
 
 
-def _first_caller(loaded: Loaded, given: Any) -> str:
+def _caller(loaded: Loaded, name: str | None, given: Any) -> Caller:
+    """The caller of that name; without one, the first that may send the event, or one that nobody is."""
+    configured = {one: Caller(one, tuple(it.events), mode=it.mode) for one, it in loaded.settings.callers.items()}
+    if name is not None:
+        if name not in configured:
+            raise CannotStart(f"there is no caller {name}; there are {', '.join(configured) or 'none'}")
+        return configured[name]
     event_type = str(given.get("type", "")) if isinstance(given, dict) else ""
-    callers = [Caller(name, tuple(it.events)) for name, it in loaded.settings.callers.items()]
-    return next((caller.name for caller in callers if caller.may_send(event_type)), "preview")
+    return next((it for it in configured.values() if it.may_send(event_type)), Caller("preview"))
 
 
-@click.command()
-@click.option("--json", "is_json", is_flag=True, help="JSON instead of YAML.")
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
-def openapi(is_json: bool, output: Path | None) -> None:
-    """Print the OpenAPI 3.1 document of the gateway's HTTP interface."""
-    text = pretty(document()) + "\n" if is_json else as_yaml()
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        output.write_text(text, encoding="utf-8")
+def _body(made: Draft, event: Event, caller: Caller, *, is_shown: bool) -> dict[str, Any]:
+    """The request's body as far as it could be filled; what is confidential only if it `is_shown`."""
+    secret = frozenset() if made.choice is None else made.choice.secret
+    data = made.template_data.items()
+    body: dict[str, Any] = {
+        "phone": made.phone if is_shown or made.phone is None else mask(made.phone),
+        "template_id": None if made.choice is None else made.choice.template_id,
+        "template_data": {key: text if is_shown or key not in secret else MASK for key, text in data},
+        "tracking_id": identify(mode=caller.mode, caller=caller.name, event=event).tracking_id,
+    }
+    if caller.mode == "development":
+        body["mode"] = caller.mode
+    return body
 
 
-def as_yaml() -> str:
-    """The document as `openapi/gateway.yaml` holds it."""
-    plain = msgspec.to_builtins(document())
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=110)
+def _explain(mapping: Mapping, made: Draft, body: dict[str, Any]) -> None:
+    """Why nothing would be sent is on standard error, with what could be filled; the command ends."""
+    for trouble in made.troubles:
+        told = f"{trouble.error.code}: {trouble.fault.pointer or 'the event'} {trouble.fault.detail}"
+        err.print(f"{mapping.file}:{trouble.line}: {told}", style="bad", markup=False)
+    err.print("as far as it could be filled:", style="faint")
+    err.print(pretty(body), markup=False)
+    raise click.exceptions.Exit(1)

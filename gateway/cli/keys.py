@@ -1,10 +1,12 @@
 """`key new`: a caller's key, shown once."""
 
+import re
 import secrets
 
 import click
 
 from gateway.config import key_digest
+from gateway.core.errors import CannotStart, clip
 
 
 @click.group()
@@ -21,6 +23,9 @@ def new(name: str) -> None:
     Example:
       zns-gateway key new checkout
     """
+    if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) is None:
+        raise CannotStart(f"{clip(name)} is no caller's name; use letters, digits, '.', '_' and '-', 64 at most")
+    table = f'callers."{name}"' if "." in name else f"callers.{name}"
     made = f"zns_{secrets.token_urlsafe(32)}"
     click.echo(f"key (give it to {name}; it is not kept anywhere and cannot be shown again):\n  {made}\n")
-    click.echo(f'digest (put it into gateway.toml):\n  [callers.{name}]\n  key_sha256 = ["{key_digest(made)}"]')
+    click.echo(f'digest (put it into gateway.toml):\n  [{table}]\n  key_sha256 = ["{key_digest(made)}"]')

@@ -7,17 +7,19 @@ from typing import TypeVar
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from gateway.core.caller import Caller
-from gateway.core.delivery import DeliveryError
-from gateway.core.errors import NotFound
-from gateway.core.message import Entry
+from gateway.core.delivery import DeliveryError, Reason
+from gateway.core.errors import NotFound, clip
+from gateway.core.hold import Hold
+from gateway.core.message import Entry, Message
+from gateway.gates import cure_of_credentials
 from gateway.http.messages import read_query
-from gateway.http.views import MessageView, view, view_with_timeline
+from gateway.http.views import MessageView, MessageWithTimeline, view, view_with_timeline
 from gateway.storage import SqliteStore
-from gateway.wiring import now
 
-from .terminal import STYLES, Asking, out, pretty, with_config
+from .terminal import STYLES, Asking, now, out, pretty, print_table, with_config
 
 T = TypeVar("T")
 _OPERATOR = Caller("operator", is_operator=True)
@@ -51,18 +53,21 @@ def list_(asking: Asking, /, is_json: bool, event_type: str | None, limit: int, 
     """
     given = {name: value for name, value in {**filters, "type": event_type}.items() if value is not None}
     query = read_query({**given, "limit": str(limit)}, _OPERATOR)
-    page = _with_store(asking, lambda store: store.find(query))
-    moment = now()
-    views = [view(message, moment) for message in page.items]
+
+    async def look(store: SqliteStore) -> tuple[list[MessageView], str | None]:
+        page, held = await store.find(query), await _held(store)
+        return [view(message, now(), await held(message)) for message in page.items], page.next_cursor
+
+    views, next_cursor = _with_store(asking, look)
     if is_json:
-        click.echo(pretty({"items": views, "next_cursor": page.next_cursor}))
+        click.echo(pretty({"items": views, "next_cursor": next_cursor}))
         return
     if not views:
         out.print("no such messages", style="faint")
         return
-    out.print(_table(views))
-    if page.next_cursor is not None:
-        out.print(f"more: --cursor {page.next_cursor}", style="faint")
+    print_table(_table(views))
+    if next_cursor is not None:
+        out.print(f"more: --cursor {next_cursor}", style="faint", markup=False)
 
 
 @messages.command()
@@ -72,10 +77,15 @@ def list_(asking: Asking, /, is_json: bool, event_type: str | None, limit: int, 
 @click.pass_obj
 def show(asking: Asking, tracking_id: str, is_json: bool) -> None:
     """Show one message with everything that happened to it."""
-    message = _with_store(asking, lambda store: store.load(tracking_id))
-    if message is None:
-        raise NotFound(f"there is no message {tracking_id}")
-    shown = view_with_timeline(message, now())
+
+    async def look(store: SqliteStore) -> MessageWithTimeline:
+        message = await store.load(tracking_id)
+        if message is None:
+            raise NotFound(f"there is no message {clip(tracking_id)}")
+        held = await _held(store)
+        return view_with_timeline(message, now(), await held(message))
+
+    shown = _with_store(asking, look)
     if is_json:
         click.echo(pretty(shown))
         return
@@ -91,18 +101,19 @@ def print_message(shown: MessageView) -> None:
     reason = f" (waits for {shown.reason})" if shown.reason else ""
     table.add_row("status", f"[{STYLES[shown.status]}]{shown.status}[/]{reason}")
     table.add_row("tracking_id", shown.tracking_id)
-    table.add_row("event", f"{shown.event.type} {shown.event.id} from {shown.event.source}, caller {shown.caller}")
+    table.add_row(
+        "event", _plain(f"{shown.event.type} {shown.event.id} from {shown.event.source}, caller {shown.caller}")
+    )
     if shown.template_id is not None:
-        table.add_row(
-            "template", f"{shown.template_id} to {shown.phone}, account {shown.account}, {shown.priority}"
-        )
+        told = f"{shown.template_id} to {shown.phone}, account {shown.account}, {shown.priority}"
+        table.add_row("template", _plain(told))
     if shown.msg_id is not None:
-        table.add_row("msg_id", shown.msg_id)
+        table.add_row("msg_id", _plain(shown.msg_id))
     if shown.next_attempt_at is not None:
         table.add_row("next attempt", _clock(shown.next_attempt_at))
     if shown.error is not None:
-        table.add_row("error", _error(shown.error))
-    out.print(table)
+        table.add_row("error", _plain(_error(shown.error)))
+    print_table(table)
 
 
 def print_timeline(timeline: tuple[Entry, ...]) -> None:
@@ -112,23 +123,21 @@ def print_timeline(timeline: tuple[Entry, ...]) -> None:
         table.add_column(heading)
     for entry in timeline:
         attempt = "" if entry.attempt is None else str(entry.attempt)
-        table.add_row(
-            _clock(entry.at), entry.fact, f"[{STYLES[entry.status]}]{entry.status}[/]", attempt, entry.cause or ""
-        )
-    out.print(table)
+        status = f"[{STYLES[entry.status]}]{entry.status}[/]"
+        table.add_row(_clock(entry.at), entry.fact, status, attempt, _plain(entry.cause or ""))
+    print_table(table)
 
 
 def _table(views: list[MessageView]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="faint")
     for heading in ("accepted", "status", "type", "caller", "phone", "tracking_id", "error"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=heading in ("status", "tracking_id"), overflow="fold")
     for shown in views:
         error = "" if shown.error is None else shown.error.code
         status = f"[{STYLES[shown.status]}]{shown.status}[/]"
         phone = shown.phone or "–"
-        table.add_row(
-            _clock(shown.accepted_at), status, shown.event.type, shown.caller, phone, shown.tracking_id, error
-        )
+        event_type, caller = _plain(shown.event.type), _plain(shown.caller)
+        table.add_row(_clock(shown.accepted_at), status, event_type, caller, phone, shown.tracking_id, error)
     return table
 
 
@@ -137,13 +146,39 @@ def _error(error: DeliveryError) -> str:
     return f"{error.code}{said}: {error.detail}; {error.advice}"
 
 
+def _plain(text: str) -> Text:
+    """Text of somebody else's, in which nothing is markup."""
+    return Text(text)
+
+
 def _clock(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
 
 
+async def _held(store: SqliteStore) -> Callable[[Message], Awaitable[Hold | None]]:
+    """What tells of a message what it waits for: a hold, or credentials that only a person can renew."""
+    moment = now()
+    holds = [hold for hold in await store.holds() if not hold.is_over(moment)]
+
+    async def hold_on(message: Message) -> Hold | None:
+        if not message.state.is_waiting:
+            return None
+        for hold in holds:
+            if hold.covers(message.account, message.template_id, message.event_type):
+                return hold
+        grant = await store.grant(message.account)
+        if grant is not None and (grant.trouble is None or not grant.trouble.is_final):
+            return None
+        since = message.accepted_at if grant is None or grant.trouble is None else grant.trouble.since
+        cause = "no grant" if grant is None or grant.trouble is None else grant.trouble.detail
+        return Hold(message.account, Reason.CREDENTIALS, since, cause, cure_of_credentials(message.account))
+
+    return hold_on
+
+
 def _with_store(asking: Asking, ask: Callable[[SqliteStore], Awaitable[T]]) -> T:
     async def asked() -> T:
-        store = await asking.open_store()
+        store = await asking.open_store(must_exist=True)
         try:
             return await ask(store)
         finally:

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from typing import Any, Final
 
 import click
@@ -42,9 +42,9 @@ class _Server(uvicorn.Server):
 class Listener:
     """One HTTP server on one address."""
 
-    def __init__(self, app: Any, host: str, port: int, *, has_lifespan: bool = False) -> None:
-        self._socket = _bound(host, port)
-        self.url = "http://{}:{}".format(*_shown(self._socket.getsockname()))
+    def __init__(self, app: Any, listening: socket.socket, *, has_lifespan: bool = False) -> None:
+        self._socket = listening
+        self.url = "http://{}:{}".format(*_shown(listening.getsockname()))
         config = uvicorn.Config(
             app,
             loop="uvloop",
@@ -76,7 +76,8 @@ class Listener:
             self._socket.close()
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that listens there; raises CannotStart."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -84,9 +85,7 @@ def _bound(host: str, port: int) -> socket.socket:
         listening.bind((host, port))
     except OSError as error:
         listening.close()
-        raise CannotStart(
-            f"cannot listen on {host}:{port}: {error.strerror}; choose another server.port"
-        ) from error
+        raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror}; choose another port") from error
     listening.listen(_BACKLOG)
     return listening
 
@@ -100,7 +99,7 @@ def _shown(address: tuple[Any, ...]) -> tuple[str, int]:
 async def simulating(port: int = 0, *, is_realistic: bool = False) -> AsyncIterator[tuple[Simulator, str]]:
     """A simulator that answers at the URL that comes with it."""
     simulated = Simulator(realistic=is_realistic)
-    listener = Listener(simulated.app, "127.0.0.1", port, has_lifespan=True)
+    listener = Listener(simulated.app, bound("127.0.0.1", port), has_lifespan=True)
     async with listener.serving():
         try:
             yield simulated, listener.url
@@ -114,11 +113,15 @@ async def serving(loaded: Loaded, store: SqliteStore, *, log_level: str) -> Asyn
     telemetry = Telemetry(level=log_level)
     server = loaded.settings.server
     async with AsyncExitStack() as stack:
+        # Before anything runs: a gateway without a door must not begin to send.
+        door = stack.enter_context(closing(bound(server.host, server.port)))
+        public = (
+            stack.enter_context(closing(bound(server.host, server.public_port))) if server.public_port else None
+        )
         gateway = await stack.enter_async_context(running(loaded, telemetry, store))
-        listener = Listener(gateway.app, server.host, server.port)
-        if gateway.public_app is not None:
-            public = Listener(gateway.public_app, server.host, server.public_port)
-            await stack.enter_async_context(public.serving())
+        listener = Listener(gateway.app, door)
+        if gateway.public_app is not None and public is not None:
+            await stack.enter_async_context(Listener(gateway.public_app, public).serving())
         await stack.enter_async_context(listener.serving())
         # Drained while the doors still answer: who comes now is told to come back, not cut off.
         stack.push_async_callback(gateway.drain)
@@ -202,7 +205,7 @@ def simulator(host: str, port: int, realistic: bool, webhook: str | None) -> Non
     async def simulate() -> None:
         simulated = Simulator(realistic=realistic)
         simulated.webhook_to(webhook)
-        listener = Listener(simulated.app, host, port, has_lifespan=True)
+        listener = Listener(simulated.app, bound(host, port), has_lifespan=True)
         async with listener.serving():
             out.print(f"listening on {listener.url}", markup=False)
             await _stop_signal()

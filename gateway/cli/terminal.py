@@ -1,13 +1,14 @@
 """What the commands share: the configuration they were given, how they speak, how they end."""
 
-import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import click
 import msgspec
 from rich.console import Console
+from rich.table import Table
 from rich.theme import Theme
 
 from gateway.config import BrokenConfig, Loaded, load
@@ -34,6 +35,7 @@ STYLES: Mapping[str, str] = {
 # Commands beside a simulated gateway only open its store; they never speak to Zalo.
 _ANY_CREDENTIALS: Final = {"app_id": "any", "app_secret": "any", "oa_id": "any", "oa_secret": "any"}
 
+_WIDE: Final = 1000
 out = Console(theme=_THEME, highlight=False, soft_wrap=True)
 err = Console(theme=_THEME, highlight=False, soft_wrap=True, stderr=True)
 
@@ -50,14 +52,22 @@ class Asking(msgspec.Struct, frozen=True):
     def load_for_store(self) -> Loaded:
         """The configuration as it goes with the store: a simulated store's secrets need not be set."""
         lenient = self.load(may_be_unset=True)
-        if lenient.unset and kind_of(lenient.settings.store.url) == "simulated":
+        is_made_by_simulator = kind_of(lenient.settings.store.url) == "simulated" and (
+            lenient.unset or not lenient.settings.zalo.is_simulated
+        )
+        if is_made_by_simulator:
             return load_simulated(self.config, _ANY_CREDENTIALS)
         return self.load() if lenient.unset else lenient
 
-    async def open_store(self, loaded: Loaded | None = None) -> SqliteStore:
-        """The store that the configuration names; of the kind that it is, or will be."""
+    async def open_store(self, loaded: Loaded | None = None, *, must_exist: bool = False) -> SqliteStore:
+        """The store that the configuration names, of the kind that it is or will be; raises CannotStart.
+
+        What only looks must not make (and mark) a store where somebody has mistyped its name: `must_exist`.
+        """
         settings = (loaded or self.load_for_store()).settings
         kind = kind_of(settings.store.url)
+        if kind is None and must_exist:
+            raise CannotStart(f"there is no store at {settings.store.url} yet; `serve` or `token import` makes it")
         is_simulated = settings.zalo.is_simulated if kind is None else kind == "simulated"
         return await open_store(settings.store.url, settings.sealing_keys(), is_simulated=is_simulated)
 
@@ -70,19 +80,25 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except (BrokenConfig, MappingFaults) as error:
-            for fault in error.faults:
-                err.print(str(fault), style="bad", markup=False)
+            told, details = [str(fault) for fault in error.faults], []
         except GatewayError as error:
-            err.print(
-                f"{'cannot start: ' if type(error) is CannotStart else ''}{error.detail}",
-                style="bad",
-                markup=False,
-            )
-            for one in error.errors:
-                err.print(f"  {one.pointer or '(the event)'}: {one.detail}", markup=False)
-        except BrokenPipeError:
-            sys.stderr.close()
-        ctx.exit(2)
+            told = [f"cannot start: {error.detail}" if type(error) is CannotStart else error.detail]
+            details = [f"  {one.pointer or '(the event)'}: {one.detail}" for one in error.errors]
+        for line in told:
+            err.print(line, style="bad", markup=False)
+        for line in details:
+            err.print(line, markup=False)
+        raise click.exceptions.Exit(2)
+
+
+def now() -> datetime:
+    """The time, aware and in UTC."""
+    return datetime.now(UTC)
+
+
+def print_table(table: Table) -> None:
+    """The table as wide as the terminal, or as wide as it is where nobody but a program reads it."""
+    out.print(table, width=None if out.is_terminal else _WIDE)
 
 
 def fail(text: str, code: int = 2) -> NoReturn:

@@ -6,16 +6,17 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
-from gateway.core.errors import CannotStart
+from gateway.core.errors import CannotStart, clip
 from gateway.core.grant import Grant, Rotated
 from gateway.gates import cure_of_credentials
+from gateway.storage import kind_of
 from gateway.tokens import adopt
-from gateway.wiring import now
 from gateway.zalo.wire import read_grant
 
-from .terminal import Asking, out, pretty, with_config
+from .terminal import Asking, now, out, pretty, print_table, with_config
 
 REFRESH_LIFE: Final = timedelta(days=90)
 
@@ -39,7 +40,7 @@ def import_(asking: Asking, account: str, replace: bool) -> None:
     """
     loaded = asking.load_for_store()
     if account not in loaded.settings.accounts:
-        raise CannotStart(f"there is no account {account}; there are {', '.join(loaded.settings.accounts)}")
+        raise CannotStart(f"there is no account {clip(account)}; there are {', '.join(loaded.settings.accounts)}")
     if sys.stdin.isatty():
         click.echo("paste the JSON, then press Ctrl-D:", err=True)
     pair = read_grant(200, sys.stdin.buffer.read(), "")
@@ -54,9 +55,8 @@ def import_(asking: Asking, account: str, replace: bool) -> None:
             await store.aclose()
 
     grant = asyncio.run(keep())
-    out.print(
-        f"[good]imported[/]: account {account}, generation {grant.generation}, works until {_at(grant.expires_at)}"
-    )
+    told = f"account {account}, generation {grant.generation}, works until {_at(grant.expires_at)}"
+    out.print(f"[good]imported[/]: {escape(told)}")
 
 
 @token.command()
@@ -71,6 +71,8 @@ def status(asking: Asking, is_json: bool) -> None:
     loaded = asking.load_for_store()
 
     async def look() -> dict[str, Grant | None]:
+        if kind_of(loaded.settings.store.url) is None:
+            return dict.fromkeys(loaded.settings.accounts)  # nothing was ever imported, and looking makes no store
         store = await asking.open_store(loaded)
         try:
             return {name: await store.grant(name) for name in loaded.settings.accounts}
@@ -123,8 +125,10 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         style = {"working": "good", "refused": "doubtful", "expired": "doubtful"}.get(row["health"], "bad")
         times = [_at(row.get(name)) for name in ("refreshed_at", "access_expires_at", "refresh_expires_at")]
-        table.add_row(row["account"], f"[{style}]{row['health']}[/]", str(row.get("generation", "–")), *times)
-    out.print(table)
+        table.add_row(
+            escape(row["account"]), f"[{style}]{row['health']}[/]", str(row.get("generation", "–")), *times
+        )
+    print_table(table)
     for row in rows:
         if row["detail"]:
             out.print(f"{row['account']}: {row['detail']}", markup=False)

@@ -5,6 +5,20 @@ The annotated reference of every key is `config/gateway.toml` itself. Nothing be
 
 from .faults import BrokenConfig, SettingFault
 from .load import Beside, Loaded, load
-from .settings import Account, Caller, Settings, key_digest
+from .settings import Account, Caller, Delivery, Server, Settings, Store, Zalo, key_digest
 
-__all__ = ["Account", "Beside", "BrokenConfig", "Caller", "Loaded", "SettingFault", "Settings", "key_digest", "load"]
+__all__ = [
+    "Account",
+    "Beside",
+    "BrokenConfig",
+    "Caller",
+    "Delivery",
+    "Loaded",
+    "Server",
+    "SettingFault",
+    "Settings",
+    "Store",
+    "Zalo",
+    "key_digest",
+    "load",
+]

@@ -37,11 +37,19 @@ def of_server(server: Server) -> Broken:
     if server.wait > MAX_WAIT:
         yield ("server", "wait"), "server.wait is longer than 60s", "60s is the most; 10s is the default"
     if server.port and server.public_port == server.port:
-        yield ("server", "public_port"), "server.public_port is server.port", "choose another one, or 0 for one listener"
+        yield (
+            ("server", "public_port"),
+            "server.public_port is server.port",
+            "choose another one, or 0 for one listener",
+        )
     if not server.host:
         yield ("server", "host"), "server.host is empty", 'write "127.0.0.1", or "0.0.0.0" for every address'
     if server.max_batch_body < server.max_body:
-        yield ("server", "max_batch_body"), "server.max_batch_body is smaller than server.max_body", "make it larger"
+        yield (
+            ("server", "max_batch_body"),
+            "server.max_batch_body is smaller than server.max_body",
+            "make it larger",
+        )
 
 
 def of_store(store: Store) -> Broken:
@@ -49,7 +57,11 @@ def of_store(store: Store) -> Broken:
     cure = 'write "sqlite:///var/gateway.db" (relative) or "sqlite:////srv/gateway.db" (absolute)'
     scheme = store.url.partition(":")[0]
     if scheme in _KEEPERS_TO_COME:
-        yield ("store", "url"), f"store.url is {scheme}://…, and this version keeps its messages in SQLite only", cure
+        yield (
+            ("store", "url"),
+            f"store.url is {scheme}://…, and this version keeps its messages in SQLite only",
+            cure,
+        )
     elif re.match(r"sqlite:///[^?#]", store.url) is None:
         yield ("store", "url"), "store.url names no store", cure
 
@@ -87,7 +99,11 @@ def of_accounts(accounts: Mapping[str, Account]) -> Broken:
                 yield (*place, key), f"accounts.{name}.{key} is empty", "copy it from the app's page at Zalo"
         if not all(secret.strip() for secret in account.webhook_secrets):
             what = f"accounts.{name}.webhook_secrets holds an empty secret, which anybody could sign with"
-            yield (*place, "webhook_secrets"), what, "copy the OA Secret Key from the app's Webhook page, or leave it out"
+            yield (
+                (*place, "webhook_secrets"),
+                what,
+                "copy the OA Secret Key from the app's Webhook page, or leave it out",
+            )
         try:
             account.quiet()
         except ValueError as error:
@@ -110,7 +126,11 @@ def of_callers(callers: Mapping[str, Caller]) -> Broken:
 def _of_callback(name: str, callback: Callback) -> Broken:
     place = ("callers", name, "callback")
     if not _is_url(callback.url):
-        yield (*place, "url"), f"callers.{name}.callback.url is no URL", "write one such as http://checkout.internal/zns"
+        yield (
+            (*place, "url"),
+            f"callers.{name}.callback.url is no URL",
+            "write one such as http://checkout.internal/zns",
+        )
     if not callback.secrets or not all(map(_is_callback_secret, callback.secrets)):
         what = f"callers.{name}.callback.secrets holds something else than whsec_ and base64"
         yield (*place, "secrets"), what, 'make one: echo "whsec_$(head -c 32 /dev/urandom | base64)"'
@@ -119,7 +139,9 @@ def _of_callback(name: str, callback: Callback) -> Broken:
 def _is_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and text.isprintable()
+        return (
+            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and text.isprintable()
+        )
     except ValueError:
         return False
 

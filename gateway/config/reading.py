@@ -17,7 +17,9 @@ from . import promises
 from .faults import Place, SettingFault, named
 from .settings import Account, Callback, Caller, Delivery, Secrets, Server, Settings, Store, Zalo
 
-_VARIABLE: Final = re.compile(r"\$\{(?:file:(?P<file>[^}]+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?)\}")
+_VARIABLE: Final = re.compile(
+    r"\$\{(?:file:(?P<file>[^}]+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?)\}"
+)
 _SIZE: Final = re.compile(r"([0-9]{1,12})(B|KiB|MiB|GiB)")
 _SIZE_UNITS: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -92,7 +94,9 @@ class Reading:
         values: dict[str, Any] = {}
         for name, value in raw.items():
             if name not in fields:
-                self._fault((*place, name), f"`{clip(name)}` is not a key of [{named(place)}]", nearest_to(name, fields))
+                self._fault(
+                    (*place, name), f"`{clip(name)}` is not a key of [{named(place)}]", nearest_to(name, fields)
+                )
                 continue
             found = self._value((*place, name), value, fields[name])
             if found is not msgspec.UNSET:
@@ -194,10 +198,21 @@ _WORDS: Final = (
     (r"Expected `(\w+)`, got `(\w+)`", "`{name}` is not of its kind", "it is {0}, not {1}"),
     (r"Expected `int` >= (\d+)", "`{name}` is too small", "it is at least {0}"),
     (r"Expected `int` <= (\d+)", "`{name}` is too large", "it is at most {0}"),
-    (r"Expected `str` matching regex", "`{name}` holds no SHA-256 digest", "it is 64 digits of lower-case hex: zns-gateway key new NAME"),
+    (
+        r"Expected `str` matching regex",
+        "`{name}` holds no SHA-256 digest",
+        "it is 64 digits of lower-case hex: zns-gateway key new NAME",
+    ),
     (r"Invalid enum value (.+?)(?: - |$)", "`{name}` has no such value", "there are {values}"),
 )
-_KINDS: Final = {"int": "a number", "str": "text", "bool": "true or false", "array": "a list", "object": "a table", "float": "a fraction"}
+_KINDS: Final = {
+    "int": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+    "float": "a fraction",
+}
 _VALUES: Final = {"role": "`sender`, `operator`", "mode": "`live`, `development`"}
 
 

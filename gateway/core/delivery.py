@@ -242,3 +242,34 @@ class Uncertain(msgspec.Struct, frozen=True):
 
 
 Outcome = Accepted | Refused | Deferred | Uncertain
+
+# What we come to by ourselves, without a word of Zalo's or of the network's.
+NO_TOKEN: Final = Deferred(
+    DeliveryError(
+        code="no-access-token",
+        category=Category.CREDENTIALS,
+        detail="the account has no working access token",
+        permanent=False,
+        advice="wait; the platform team has been told how to cure it",
+    ),
+    Wait(Reason.CREDENTIALS, Scope.ACCOUNT, Until.NEW_GRANT),
+)
+NEVER_LEFT: Final = Deferred(
+    DeliveryError(
+        code="not-begun",
+        category=Category.TRANSIENT,
+        detail="the gateway was held up before it could send this; nothing left for Zalo",
+        permanent=False,
+        advice="nothing: it goes out by itself if its time limit allows",
+    ),
+    Wait(Reason.RETRY, Scope.MESSAGE, Until.BACKOFF),
+)
+NO_OUTCOME: Final = Uncertain(
+    DeliveryError(
+        code="no-outcome",
+        category=Category.TRANSIENT,
+        detail="the process that sent this ended before it could record the outcome",
+        permanent=False,
+        advice="wait for the receipt; do not send it again another way if a second message would hurt",
+    )
+)

@@ -54,7 +54,9 @@ def _app(doors: Doors, routes: Sequence[ControllerRouterHandler]) -> Litestar:
     def on_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
         if isinstance(error, MethodNotAllowedException):
             refusal = MethodNotAllowed("this path does not take that method")
-            return _response(answer_of_error(refusal, **{name.lower(): it for name, it in (error.headers or {}).items()}))
+            return _response(
+                answer_of_error(refusal, **{name.lower(): it for name, it in (error.headers or {}).items()})
+            )
         if error.status_code == 404:
             return _response(answer_of_error(NotFound("there is no such path")))
         return _response(answer_of_error(InvalidRequest("a parameter of the call cannot be read")))

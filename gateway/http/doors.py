@@ -93,7 +93,13 @@ Serve = Callable[[Doors, dict[bytes, bytes], Receive], Awaitable[Answer]]
 
 
 async def serve_post(
-    doors: Doors, scope: Any, receive: Receive, send: Send, serve: Serve, *, surprise: type[GatewayError] = Unavailable
+    doors: Doors,
+    scope: Any,
+    receive: Receive,
+    send: Send,
+    serve: Serve,
+    *,
+    surprise: type[GatewayError] = Unavailable,
 ) -> None:
     """Whatever happens in a raw handler, there is an answer, and it is never a 500; `surprise` is the last resort."""
     try:
@@ -118,12 +124,12 @@ def answer_of_error(error: GatewayError, **headers: str) -> Answer:
     return Answer(problem.status, problems.encode(problem), problems.MEDIA_TYPE, headers)
 
 
-def answer_of_surprise(
-    error: Exception, observer: Observer, surprise: type[GatewayError] = Unavailable
-) -> Answer:
+def answer_of_surprise(error: Exception, observer: Observer, surprise: type[GatewayError] = Unavailable) -> Answer:
     """The answer to a call in which something happened that nobody thought of: logged, and never a 500."""
     observer.fact("turn-failed", error=error)
-    return answer_of_error(surprise("something went wrong on our side, and it has been logged; try the same again"))
+    return answer_of_error(
+        surprise("something went wrong on our side, and it has been logged; try the same again")
+    )
 
 
 def status_of(message: Message) -> int:

@@ -104,7 +104,9 @@ async def _read(doors: Doors, headers: dict[bytes, bytes], receive: Receive, cal
     body = await read_body(headers, receive, doors.limits.max_body)
     media_type = (_text(headers, b"content-type") or "").partition(";")[0].strip().lower()
     if media_type not in (PLAIN, STRUCTURED) or b"ce-specversion" in headers:
-        raise UnsupportedMediaType(f"send one event as {PLAIN} or {STRUCTURED}; binary mode and batches are not read yet")
+        raise UnsupportedMediaType(
+            f"send one event as {PLAIN} or {STRUCTURED}; binary mode and batches are not read yet"
+        )
     wait_s = doors.buckets[caller.name].take(doors.clock())
     if wait_s > 0:
         detail = f"caller {caller.name} is over its max_per_second"

@@ -65,7 +65,12 @@ def _health_of(doors: Doors, account: str, now: datetime) -> dict[str, Any]:
     """Whether the account sends, and whether it will go on doing so; what is wrong there fails no check."""
     hold = doors.gates.account_hold(account, now)
     if hold is not None:
-        return {"status": "warning", "detail": f"{hold.reason}: {hold.cause}", "since": hold.since, "cure": hold.cure}
+        return {
+            "status": "warning",
+            "detail": f"{hold.reason}: {hold.cause}",
+            "since": hold.since,
+            "cure": hold.cure,
+        }
     trouble = doors.trouble(account)
     if trouble is not None and trouble.is_final:
         told = {"detail": f"credentials: {trouble.detail}; it sends for as long as its access token works"}

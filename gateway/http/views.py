@@ -100,7 +100,8 @@ def preview(mapping: Mapping, made: Draft) -> Preview:
         template_data={name: MASK if name in secret else text for name, text in made.template_data.items()},
         mapping=mapping.event_type,
         faults=tuple(
-            PreviewFault(trouble.error.code, trouble.fault.pointer, trouble.fault.detail) for trouble in made.troubles
+            PreviewFault(trouble.error.code, trouble.fault.pointer, trouble.fault.detail)
+            for trouble in made.troubles
         ),
     )
 

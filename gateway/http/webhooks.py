@@ -23,7 +23,9 @@ def _handler(doors: Doors, account: str) -> ASGIRouteHandler:
         body = await read_body(headers, receive, MAX_BODY_BYTES)
         signature, server = headers.get(b"x-zevent-signature"), headers.get(b"x-zevent-server")
         if not await doors.receipts.take(account, signature, server, body):
-            raise Unauthenticated("the signature is not Zalo's, or no webhook secret is configured for the account")
+            raise Unauthenticated(
+                "the signature is not Zalo's, or no webhook secret is configured for the account"
+            )
         return Answer(200, b"{}")
 
     @asgi(f"/webhooks/zalo/{account}", copy_scope=False)

@@ -91,10 +91,11 @@ def save(connection: sqlite3.Connection, message: Message, expected: int) -> boo
 
 
 def _renew_receipts(connection: sqlite3.Connection, message: Message) -> None:
-    # A receipt that named only the msg_id may have come before we knew it.
+    # A receipt that named only the msg_id may have come before we knew it. The + keeps SQLite from walking through
+    # all orphans of the account.
     connection.execute(
-        "UPDATE receipt SET is_new = 1 WHERE NOT is_new AND account = ? AND (tracking_id = ? OR msg_id = ?)",
-        (message.account, message.tracking_id, message.msg_id),
+        "UPDATE receipt SET is_new = 1 WHERE (tracking_id = ? OR msg_id = ?) AND +account = ? AND NOT is_new",
+        (message.tracking_id, message.msg_id, message.account),
     )
 
 

@@ -262,7 +262,7 @@ class MemoryStore:
     def _ready(self, now: datetime) -> list[Message]:
         """Queued messages whose time has come, urgent ones first, then the longest due."""
         ready = [message for message in self._messages() if message.state.is_waiting and _due_at(message) <= now]
-        return sorted(ready, key=lambda message: (RANKS[message.priority], _due_at(message)))
+        return sorted(ready, key=lambda it: (RANKS[it.priority], _due_at(it), it.accepted_at))
 
     def _forget_receipt(self, number: int) -> None:
         self._receipts.pop(number, None)

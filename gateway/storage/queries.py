@@ -122,7 +122,9 @@ def _first_due(reader: sqlite3.Connection, where: list[str], values: list[object
     # One question a rank: so the index stops at `now`, where a single one would pass by all that is to come.
     found: list[Message] = []
     for rank in _PRIORITIES:
-        found += _messages(reader, [*where, "rank = ?"], [*values, rank], "due_at, seq", limit - len(found))
+        found += _messages(
+            reader, [*where, "rank = ?"], [*values, rank], "due_at, accepted_at, seq", limit - len(found)
+        )
     return found
 
 

@@ -61,7 +61,7 @@ CREATE TABLE IF NOT EXISTS receipt (
 CREATE INDEX IF NOT EXISTS receipt_new ON receipt (id) WHERE is_new;
 CREATE INDEX IF NOT EXISTS receipt_tracking_id ON receipt (tracking_id) WHERE tracking_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS receipt_msg_id ON receipt (msg_id) WHERE msg_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS receipt_orphan ON receipt (account) WHERE NOT is_new;
+CREATE INDEX IF NOT EXISTS receipt_orphan ON receipt (account, is_new) WHERE NOT is_new;
 CREATE INDEX IF NOT EXISTS receipt_age ON receipt (received_at) WHERE NOT is_new;
 
 CREATE TABLE IF NOT EXISTS credential (account TEXT PRIMARY KEY, version INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;

@@ -3,7 +3,7 @@
 A new keeper joins by one more entry in `KEEPERS`.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,8 @@ from gateway.core.grant import AccessToken, Grant, RefreshToken
 from gateway.core.hold import Hold
 from gateway.core.identity import Identity, TrackingId, identify
 from gateway.core.message import Letter, Message, claimed, concluded, stored
-from gateway.ports import Acceptance, Ledger, Stored, Vault
+from gateway.core.receipt import Receipt
+from gateway.ports import Acceptance, Ledger, Query, Stored, Vault
 from gateway.storage import MemoryStore, open_store
 from gateway.storage.owners import Owners
 
@@ -171,3 +172,30 @@ def ids(messages: Any) -> list[str]:
 
 def tracking_id_of(name: str, key: str | None = None) -> TrackingId:
     return identity_of(make_event(name), key).tracking_id
+
+
+Ask = Callable[[Store], Awaitable[object]]
+OPERATIONS: Final[dict[str, Ask]] = {
+    "accept": lambda store: take(store, make_message()),
+    "known": lambda store: store.known(Identity(tracking_id_of("evt-1")), make_event()),
+    "save": lambda store: store.save(make_message(), expected=1),
+    "load": lambda store: store.load("any"),
+    "letter": lambda store: store.letter("any"),
+    "find": lambda store: store.find(Query(phone=PHONE)),
+    "due": lambda store: store.due("main", NOW, held=(), limit=1),
+    "probe": lambda store: store.probe(make_hold(), NOW),
+    "overdue": lambda store: store.overdue(NOW, 1),
+    "stalled": lambda store: store.stalled(NOW, 1),
+    "depths": lambda store: store.depths(),
+    "put_hold": lambda store: store.put_hold(make_hold()),
+    "drop_hold": lambda store: store.drop_hold("any"),
+    "holds": lambda store: store.holds(),
+    "keep_receipt": lambda store: store.keep_receipt("main", NOW, "any", Receipt("m", None, None), b"{}"),
+    "receipts": lambda store: store.receipts(1),
+    "match": lambda store: store.match("main", Receipt("m", None, None)),
+    "settle_receipt": lambda store: store.settle_receipt(1, is_matched=True),
+    "sweep": lambda store: store.sweep(NOW, final_before=NOW, receipts_before=NOW),
+    "ping": lambda store: store.ping(),
+    "grant": lambda store: store.grant("main"),
+    "put_grant": lambda store: store.put_grant(make_grant(), expected=0),
+}

@@ -2,21 +2,18 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from gateway.core.delivery import State
 from gateway.core.errors import Unavailable
-from gateway.core.identity import Identity
 from gateway.core.message import waiting
-from gateway.core.receipt import Receipt
 from gateway.ports import Conflicting, Depth, Known, Query, Stored
 
 from .stage import (
     NOW,
-    PHONE,
+    OPERATIONS,
     Stage,
     Store,
     after,
@@ -26,7 +23,6 @@ from .stage import (
     identity_of,
     ids,
     make_event,
-    make_grant,
     make_hold,
     make_letter,
     make_message,
@@ -426,33 +422,6 @@ class TestSweep:
         await put(store, make_message("later", accepted_at=after(60)))
         page = await store.find(Query(updated_after=after(-1), cursor=cursor))
         assert ids(page.items) == ["later"]
-
-
-Ask = Callable[[Store], Awaitable[object]]
-OPERATIONS: dict[str, Ask] = {
-    "accept": lambda store: take(store, make_message()),
-    "known": lambda store: store.known(Identity(tracking_id_of("evt-1")), make_event()),
-    "save": lambda store: store.save(make_message(), expected=1),
-    "load": lambda store: store.load("any"),
-    "letter": lambda store: store.letter("any"),
-    "find": lambda store: store.find(Query(phone=PHONE)),
-    "due": lambda store: store.due("main", NOW, held=(), limit=1),
-    "probe": lambda store: store.probe(make_hold(), NOW),
-    "overdue": lambda store: store.overdue(NOW, 1),
-    "stalled": lambda store: store.stalled(NOW, 1),
-    "depths": lambda store: store.depths(),
-    "put_hold": lambda store: store.put_hold(make_hold()),
-    "drop_hold": lambda store: store.drop_hold("any"),
-    "holds": lambda store: store.holds(),
-    "keep_receipt": lambda store: store.keep_receipt("main", NOW, "any", Receipt("m", None, None), b"{}"),
-    "receipts": lambda store: store.receipts(1),
-    "match": lambda store: store.match("main", Receipt("m", None, None)),
-    "settle_receipt": lambda store: store.settle_receipt(1, is_matched=True),
-    "sweep": lambda store: store.sweep(NOW, final_before=NOW, receipts_before=NOW),
-    "ping": lambda store: store.ping(),
-    "grant": lambda store: store.grant("main"),
-    "put_grant": lambda store: store.put_grant(make_grant(), expected=0),
-}
 
 
 async def test_a_ping_is_confirmed(store: Store) -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from gateway.core.errors import Unavailable
 from gateway.core.message import Message
-from gateway.ports import Query, Stored
+from gateway.ports import Known, Query, Stored
 from gateway.storage import SqliteStore
 from gateway.storage.commits import connect
-from tests.contract.stage import NOW, make_grant, make_hold, make_message, put, take
+from tests.contract.stage import NOW, identity_of, ids, make_event, make_grant, make_hold, make_message, put, take
 
 
 def watch(store: SqliteStore) -> list[str]:
@@ -31,15 +31,23 @@ async def set_pages(store: SqliteStore, limit: int) -> None:
     await store._commits.submit(change)
 
 
-async def fill(store: SqliteStore, prefix: str) -> list[Message]:
-    """What was promised before the disk was full."""
+async def fill(store: SqliteStore) -> tuple[list[Message], Message]:
+    """What was promised before the disk was full, and the first that was not."""
     kept: list[Message] = []
     while True:
-        message = make_message(f"{prefix}-{len(kept)}")
+        message = make_message(f"evt-{len(kept)}")
         try:
             kept.append(await put(store, message))
         except Unavailable:
-            return kept
+            return kept, message
+
+
+async def all_ids(store: SqliteStore) -> list[str]:
+    return sorted(ids((await store.find(Query(limit=100_000))).items))
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_file())
 
 
 class TestSettings:
@@ -63,6 +71,32 @@ class TestSettings:
         for reads in (store._lookups, store._lists):
             with pytest.raises(Unavailable):
                 await reads.run(lambda it: it.execute("DELETE FROM message").rowcount)
+
+    async def test_what_one_query_reads_in_steps_is_of_one_moment(
+        self, store: SqliteStore, tmp_path: Path
+    ) -> None:
+        other = connect(tmp_path / "store.db", is_writer=True)
+
+        def read_around_a_change(connection: sqlite3.Connection) -> list[object]:
+            statement = "SELECT count(*) FROM hold"
+            before = connection.execute(statement).fetchone()
+            other.execute("INSERT INTO hold VALUES ('new', x'00')")
+            return [before, connection.execute(statement).fetchone()]
+
+        assert await store._lists.run(read_around_a_change) == [(0,), (0,)]
+        other.close()
+
+    async def test_a_name_whose_message_is_gone_names_nothing(self, store: SqliteStore) -> None:
+        message = await put(store, make_message(key="k1"), key="k1")
+
+        def lose(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM message")
+            connection.execute("DELETE FROM letter")
+
+        await store._commits.submit(lose)
+        assert await store.known(identity_of(make_event(), "k1"), make_event()) is None
+        assert await take(store, message, key="k1") == Stored()
+        assert await take(store, make_message()) == Known(message)
 
 
 class TestGroups:
@@ -120,43 +154,34 @@ class TestFullDisk:
     async def test_what_does_not_fit_is_not_promised_and_all_goes_on_when_there_is_room(
         self, store: SqliteStore
     ) -> None:
-        await set_pages(store, 120)
-        kept = await fill(store, "before")
+        await set_pages(store, 60)
+        kept, refused = await fill(store)
         assert kept, "some found room"
-        with pytest.raises(Unavailable):
-            await put(store, make_message("too-much"))
-        assert await store.load(make_message("too-much").tracking_id) is None
-        assert ids_of(await all_of(store)) == ids_of(kept)
+        assert await store.load(refused.tracking_id) is None
+        assert await store.letter(refused.tracking_id) is None
+        assert await all_ids(store) == sorted(ids(kept))
 
         await set_pages(store, 1_000_000)
-        assert await take(store, make_message("too-much")) == Stored()
+        assert await take(store, refused) == Stored()
         await store.ping()
-        assert ids_of(await all_of(store)) == ids_of([*kept, make_message("too-much")])
+        assert await all_ids(store) == sorted(ids([*kept, refused]))
 
     async def test_of_many_at_once_each_is_promised_or_not_there(self, store: SqliteStore) -> None:
-        await set_pages(store, 120)
+        await set_pages(store, 60)
         messages = [make_message(f"evt-{n}") for n in range(300)]
         taken = await asyncio.gather(*(take(store, message) for message in messages), return_exceptions=True)
         promised = [message for message, one in zip(messages, taken, strict=True) if one == Stored()]
         assert {type(one) for one in taken} == {Stored, Unavailable}
-        assert ids_of(await all_of(store)) == ids_of(promised)
+        assert await all_ids(store) == sorted(ids(promised))
 
     async def test_what_needs_no_room_is_still_done(self, store: SqliteStore) -> None:
         assert await store.put_grant(make_grant(), expected=0)
         await store.put_hold(make_hold())
-        await set_pages(store, 120)
-        await fill(store, "evt")
+        await set_pages(store, 60)
+        await fill(store)
         await store.drop_hold(make_hold().key)
         assert await store.put_grant(make_grant(version=2, generation=2), expected=1)
         assert await store.grant("main") == make_grant(version=2, generation=2)
-
-
-async def all_of(store: SqliteStore) -> list[Message]:
-    return list((await store.find(Query(limit=100_000))).items)
-
-
-def ids_of(messages: list[Message]) -> list[str]:
-    return sorted(message.event_id for message in messages)
 
 
 class TestLockedByAnother:
@@ -182,7 +207,6 @@ class TestLockedByAnother:
     async def test_one_that_is_kept_costs_all_that_wait_one_time_out(
         self, store: SqliteStore, other: sqlite3.Connection
     ) -> None:
-        await store._lookups.run(lambda it: it.execute("SELECT 1").fetchone())
         store._commits._connection.execute("PRAGMA busy_timeout = 200")
         said = watch(store)
         messages = [make_message(f"evt-{n}") for n in range(50)]
@@ -200,4 +224,4 @@ async def test_closing_leaves_everything_in_one_file(store: SqliteStore, tmp_pat
     await put(store, make_message())
     await store.keep_receipt("main", NOW, "any", None, b"{}")
     await store.aclose()
-    assert [path.name for path in sorted(tmp_path.iterdir()) if path.is_file()] == ["store.db"]
+    assert files(tmp_path) == ["store.db"]

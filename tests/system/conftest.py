@@ -1,4 +1,4 @@
-"""A simulator for each module, and a stage of its own for each test."""
+"""A simulator, a stage and a gateway for each module, and a stage of its own for each test that asks for one."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,3 +19,16 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 def stage(tmp_path: Path, simulator: Process) -> Iterator[Stage]:
     yield Stage(tmp_path, simulator)
     simulator.ask("DELETE", "/__sim/faults")
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory, simulator: Process) -> Stage:
+    """The stage that the tests of a module share."""
+    return Stage(tmp_path_factory.mktemp("scene"), simulator)
+
+
+@pytest.fixture(scope="module")
+def gateway(scene: Stage) -> Iterator[Process]:
+    """The gateway that the tests of a module share, with a working grant."""
+    with scene.serving() as process:
+        yield process

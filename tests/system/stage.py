@@ -198,9 +198,10 @@ role = "operator"
         return gateway
 
     @contextmanager
-    def serving(self) -> Iterator[Process]:
-        """A gateway with a working grant, for as long as the context lasts."""
-        self.import_grant("--replace")
+    def serving(self, *, has_grant: bool = True) -> Iterator[Process]:
+        """A gateway for as long as the context lasts, with a working grant unless it is to have none."""
+        if has_grant:
+            self.import_grant("--replace")
         gateway = self.serve()
         try:
             yield gateway

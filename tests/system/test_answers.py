@@ -1,0 +1,313 @@
+"""Every problem that a call can meet: its status, its code, and that nothing that comes in is our fault."""
+
+import http.client
+import json
+import socket
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from itertools import count
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.system.stage import KEYS, Answer, Process, Speaker, Stage, eventually, lowered, order, read
+
+pytestmark = pytest.mark.system
+
+STRUCTURED = "application/cloudevents+json"
+
+
+@pytest.fixture(scope="module")
+def gateway(scene: Stage) -> Iterator[Process]:
+    scene.write_config(server='max_body = "2KiB"')
+    with scene.serving() as process:
+        yield process
+
+
+def problem(answer: Answer, status: int, code: str) -> Any:
+    """The problem in the answer, which is complete and of this status and code."""
+    assert (answer.status, answer.body["code"]) == (status, code), answer
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.body
+    assert body["status"] == status
+    assert body["type"].endswith(code)
+    assert all(isinstance(body[name], str) and body[name] for name in ("title", "detail"))
+    assert body["retryable"] is (status in (429, 503))
+    return body
+
+
+def pointers(body: Any) -> set[str]:
+    return {fault["pointer"] for fault in body["errors"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"specversion": "0.3"}, "/specversion"),
+        ({"specversion": 1.0}, "/specversion"),
+        ({"data_base64": "e30="}, "/data_base64"),
+        ({"id": None}, "/id"),
+        ({"id": ""}, "/id"),
+        ({"id": 7}, "/id"),
+        ({"id": "x" * 256}, "/id"),
+        ({"id": "line\nbreak"}, "/id"),
+        ({"source": "\x7f"}, "/source"),
+        ({"type": "x" * 256}, "/type"),
+        ({"type": None}, "/type"),
+        ({"data": None}, "/data"),
+        ({"data": [1]}, "/data"),
+        ({"data": "text"}, "/data"),
+    ],
+)
+def test_a_wrong_member_is_named_by_its_pointer(gateway: Process, change: Any, pointer: str) -> None:
+    assert pointer in pointers(problem(gateway.post(order("a-1") | change), 400, "malformed-event"))
+
+
+def test_a_structured_event_needs_its_version_and_source(gateway: Process) -> None:
+    event = order("a-2")
+    del event["source"]
+    body = problem(gateway.post(event, Content_Type=STRUCTURED), 400, "malformed-event")
+    assert pointers(body) == {"/specversion", "/source"}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"text"',
+        b"\xff\xfe",
+        b'{"id":"a","id":"b","type":"order.paid","data":{}}',
+        b'{"id":"a","type":"order.paid","data":{"n":NaN}}',
+        b'{"id":"a","type":"order.paid","data":{"n":1e999}}',
+        b'{"id":"a","type":"order.paid","data":{"n":18446744073709551616}}',
+        b'{"id":"a","type":"order.paid","data":{"n":"\xc3\x28"}}',
+        b'{"id":"a","type":"order.paid","data":{"n":"\\ud800"}}',
+        b'{"id":"a","type":"order.paid","data":' + b'{"d":' * 70 + b"1" + b"}" * 71,
+        b"[" * 2000,
+    ],
+)
+def test_what_is_not_exactly_one_json_object_is_malformed(gateway: Process, raw: bytes) -> None:
+    body = problem(gateway.post(raw), 400, "malformed-event")
+    assert pointers(body)
+
+
+@pytest.mark.parametrize("key", ["", '""', "x" * 256, "\x01"])
+def test_a_key_that_cannot_name_an_event_is_malformed(gateway: Process, key: str) -> None:
+    connection = http.client.HTTPConnection(urlsplit(gateway.url).netloc, timeout=10)
+    with closing(connection):
+        connection.putrequest("POST", "/v1/events")
+        body = json.dumps(order("a-key")).encode()
+        for name, value in (("authorization", f"Bearer {KEYS['checkout']}"), ("content-type", "application/json")):
+            connection.putheader(name, value)
+        connection.putheader("content-length", str(len(body)))
+        connection.putheader("idempotency-key", key)
+        connection.endheaders(body)
+        response = connection.getresponse()
+        answer = Answer(response.status, lowered(response.headers), read(response.read()))
+    assert answer.status == 400
+    if key != "\x01":  # which the HTTP parser itself refuses
+        problem(answer, 400, "malformed-event")
+
+
+@pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer wrong", "Basic dGVzdA==", "Bearer \xff"])
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/events/preview", "/v1/messages", "/v1/messages/x"])
+def test_without_a_known_key_nothing_is_said(gateway: Process, authorization: str | None, path: str) -> None:
+    headers = {} if authorization is None else {"Authorization": authorization}
+    method = "POST" if "events" in path else "GET"
+    answer = gateway.ask(method, path, b"{" if method == "POST" else None, **headers)
+    problem(answer, 401, "unauthenticated")
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_the_scheme_is_read_in_any_case(gateway: Process) -> None:
+    assert gateway.ask("GET", "/v1/messages", Authorization=f"bEARER {KEYS['platform']}").status == 200
+
+
+def test_a_caller_may_send_only_its_own_types_and_an_operator_none(gateway: Process) -> None:
+    problem(gateway.post(order("a-3"), "other"), 403, "forbidden-event-type")
+    problem(gateway.post(order("a-3"), "platform"), 403, "forbidden-event-type")
+    preview = gateway.ask("POST", "/v1/events/preview", order("a-3"), KEYS["other"])
+    problem(preview, 403, "forbidden-event-type")
+
+
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/event", "/v2/events", "/webhooks/zalo/nobody", "/webhooks/zalo"])
+def test_an_unknown_path_is_not_found(gateway: Process, path: str) -> None:
+    problem(gateway.ask("GET", path), 404, "not-found")
+    problem(gateway.ask("POST", path, {}), 404, "not-found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/v1/events", "POST"),
+        ("PUT", "/v1/events", "POST"),
+        ("DELETE", "/v1/events/preview", "POST"),
+        ("GET", "/webhooks/zalo/main", "POST"),
+        ("POST", "/v1/messages", "GET"),
+        ("DELETE", "/v1/messages/x", "GET"),
+        ("POST", "/livez", "GET"),
+        ("POST", "/metrics", "GET"),
+    ],
+)
+def test_a_path_says_which_methods_it_takes(gateway: Process, method: str, path: str, allowed: str) -> None:
+    answer = gateway.ask(method, path, key=KEYS["checkout"])
+    problem(answer, 405, "method-not-allowed")
+    assert allowed in answer.headers["allow"]
+
+
+def test_a_body_that_is_too_large_is_refused_before_anything_else_is_looked_at(gateway: Process) -> None:
+    problem(gateway.post(b"x" * 2049), 413, "too-large")
+    assert gateway.post(b"x" * 2048).status == 400
+    problem(gateway.post(b"x" * 2049, Content_Type="text/plain"), 413, "too-large")
+
+
+def test_a_body_of_untold_length_is_cut_off_at_the_limit(gateway: Process) -> None:
+    connection = http.client.HTTPConnection(urlsplit(gateway.url).netloc, timeout=10)
+    headers = {"Authorization": f"Bearer {KEYS['checkout']}", "Content-Type": "application/json"}
+    with closing(connection):
+        connection.request("POST", "/v1/events", iter([b"x" * 1000] * 5), headers, encode_chunked=True)
+        response = connection.getresponse()
+        problem(Answer(response.status, lowered(response.headers), read(response.read())), 413, "too-large")
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/xml", "application/jsonx", ""])
+def test_another_media_type_is_not_read(gateway: Process, media_type: str) -> None:
+    problem(gateway.post(order("a-4"), Content_Type=media_type), 415, "unsupported-media-type")
+
+
+def test_what_is_not_there_yet_is_refused_and_never_taken_for_something_else(gateway: Process) -> None:
+    problem(gateway.post([order("a-5")], Content_Type="application/cloudevents-batch+json"), 415, "unsupported-media-type")
+    problem(gateway.post(order("a-5"), ce_specversion="1.0"), 415, "unsupported-media-type")
+
+
+def test_an_unmapped_type_is_told_with_the_nearest_that_the_caller_may_send(gateway: Process) -> None:
+    body = problem(gateway.post(order("a-6", type="order.payd")), 422, "unmapped-event")
+    assert "order.paid" in body["detail"]
+    body = problem(gateway.post({**order("a-6"), "type": "bill.isued"}, "other"), 422, "unmapped-event")
+    assert "bill.issued" in body["detail"]
+    assert "order" not in body["detail"]
+
+
+def test_each_field_that_could_not_be_filled_is_told(gateway: Process) -> None:
+    event = order("a-7")
+    del event["data"]["order_id"], event["data"]["total"]
+    body = problem(gateway.post(event), 422, "mapping-failed")
+    assert {"/data/order_id", "/data/total"} <= pointers(body)
+
+
+def test_a_value_beyond_the_templates_limits_is_told(gateway: Process) -> None:
+    event = order("a-8")
+    event["data"]["order_id"] = "X" * 31
+    assert pointers(problem(gateway.post(event), 422, "template-constraint")) == {"/data/order_id"}
+
+
+@pytest.mark.parametrize("phone", ["02838123456", "12", "+1 202 555 0143", ""])
+def test_what_is_no_vietnamese_mobile_number_is_told_and_not_shown(gateway: Process, phone: str) -> None:
+    body = problem(gateway.post(order("a-9", phone)), 422, "invalid-phone")
+    assert pointers(body) == {"/data/customer/phone"}
+    assert not phone or phone not in json.dumps({**body, "status": 0})
+
+
+def test_nothing_that_stands_in_a_path_query_or_header_is_our_fault(gateway: Process) -> None:
+    host = urlsplit(gateway.url)
+    head = f"Host: x\r\nAuthorization: Bearer {KEYS['platform']}\r\nConnection: close\r\n"
+    lines = [
+        b"GET /v1/messages/%ff%fe HTTP/1.1",
+        b"GET /v1/messages/%00 HTTP/1.1",
+        b"GET /v1/messages/\xff\xfe HTTP/1.1",
+        b"GET /v1/messages/" + b"x" * 8000 + b" HTTP/1.1",
+        b"GET /v1/messages?type=%ff HTTP/1.1",
+        b"GET /v1/messages?event_id=%00 HTTP/1.1",
+        b"GET /v1/messages?event_id=%ed%a0%80 HTTP/1.1",
+        b"GET /v1/messages?cursor=%00 HTTP/1.1",
+        b"GET /v1/messages?cursor=s99999999999999999999 HTTP/1.1",
+        b"GET /v1/messages?since=0001-01-01T00:00:00%2B14:00 HTTP/1.1",
+        b"GET /v1/messages?since=9999-12-31T23:59:59-14:00 HTTP/1.1",
+        b"GET /v1/messages?&&=&=x HTTP/1.1",
+        b"GET /readyz?verbose=%ff HTTP/1.1",
+        b"POST /v1/events?%ff HTTP/1.1",
+        b"BREW /v1/events HTTP/1.1",
+        b"GET //v1//messages HTTP/1.1",
+    ]
+    for line in lines:
+        with socket.create_connection((host.hostname, host.port), timeout=10) as connection:
+            connection.sendall(line + b"\r\n" + head.encode() + b"X-Odd: \xff\xfe\r\n\r\n")
+            status = connection.makefile("rb").readline().split()[1]
+        assert status < b"500", (line, status)
+
+
+def test_a_caller_over_its_own_rate_is_told_when_to_come_back(stage: Stage) -> None:
+    text = stage.config.read_text().replace('events = ["bill.*"]', 'events = ["bill.*"]\nmax_per_second = 2')
+    stage.config.write_text(text)
+    with stage.serving() as gateway:
+        answers = [gateway.post({"id": str(it)}, "other") for it in range(4)]
+    problem(answers[-1], 429, "too-many-requests")
+    assert int(answers[-1].headers["retry-after"]) >= 1
+
+
+def test_a_full_queue_takes_replays_only(stage: Stage) -> None:
+    stage.write_config(delivery="max_queued = 1")
+    with stage.serving(has_grant=False) as gateway:  # so everything waits
+        first = gateway.post(order("full-1"))
+        assert (first.status, first.body["status"], first.body["reason"]) == (202, "queued", "credentials")
+        ids = count(2)
+        refused = eventually(lambda: (it := gateway.post(order(f"full-{next(ids)}"))).status == 429 and it)
+        problem(refused, 429, "too-many-requests")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert gateway.post(order("full-1")).headers["idempotency-replayed"] == "true"
+
+
+@contextmanager
+def locked(stage: Stage) -> Iterator[None]:
+    """Nobody can change the store for as long as the context lasts."""
+    with closing(sqlite3.connect(stage.folder / "gateway.db", isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def test_while_the_store_confirms_nothing_no_event_is_promised_and_reading_goes_on(stage: Stage) -> None:
+    with stage.serving() as gateway:
+        tracking_id = gateway.post(order("locked-1")).body["tracking_id"]
+        eventually(lambda: gateway.message(tracking_id)["status"] == "delivered")
+        with locked(stage):
+            refused = gateway.post(order("locked-2"))
+            assert problem(refused, 503, "not-accepted")["retryable"] is True
+            assert int(refused.headers["retry-after"]) >= 1
+            assert gateway.ask("GET", "/readyz").status == 503
+            assert gateway.ask("GET", "/livez").status == 200
+            assert gateway.message(tracking_id)["status"] == "delivered"
+        eventually(lambda: gateway.post(order("locked-2")).status == 200)
+        eventually(lambda: gateway.ask("GET", "/readyz").status == 200)
+        assert len(stage.sent(gateway.post(order("locked-2")).body["tracking_id"])) == 1
+
+
+def test_a_send_whose_outcome_cannot_be_recorded_is_never_called_sent(stage: Stage) -> None:
+    stage.fault(at="send", do="delay", value=0.5, count=1)
+    with stage.serving() as gateway, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(gateway.post, order("unrecorded"), Prefer="wait=2")
+        eventually(lambda: gateway.statuses())
+        with locked(stage):
+            answer = waiting.result()
+            assert stage.sent(answer.body["tracking_id"]), "Zalo has taken it"
+            assert (answer.status, answer.body["status"]) == (202, "sending")
+        eventually(lambda: gateway.message(answer.body["tracking_id"])["status"] == "delivered")
+
+
+def test_a_public_door_has_only_what_zalo_calls(stage: Stage) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    stage.write_config(server=f"public_port = {port}")
+    with stage.serving() as gateway:
+        public = Speaker(f"http://127.0.0.1:{port}")
+        assert public.ask("GET", "/livez").status == 200
+        assert gateway.ask("GET", "/livez").status == 200
+        for path in ("/v1/messages", "/metrics", "/readyz", "/schema/openapi.json"):
+            problem(public.ask("GET", path, key=KEYS["platform"]), 404, "not-found")
+        problem(public.ask("POST", "/webhooks/zalo/main", {"a": 1}), 401, "unauthenticated")
+        problem(gateway.ask("POST", "/webhooks/zalo/main", {"a": 1}), 404, "not-found")

@@ -1,0 +1,141 @@
+"""Grants with real processes: one refresh for everybody, imports noticed, and a lost answer that stops everything."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.system.stage import Process, Stage, eventually, order
+
+pytestmark = pytest.mark.system
+
+
+def refreshes(stage: Stage, before: int = 0) -> list[Any]:
+    """The refresh tokens that Zalo has seen since, in order."""
+    return [it for it in stage.ledger()["refreshes"] if it["grant_type"] == "refresh_token"][before:]
+
+
+def expire(stage: Stage) -> int:
+    """Every access token has expired at Zalo; how many refreshes there had been."""
+    stage.simulator.ask("POST", "/__sim/expire", {"what": "access"})
+    return len(refreshes(stage))
+
+
+def check_of(gateway: Process) -> Any:
+    checks = gateway.ask("GET", "/readyz?verbose").body["checks"]
+    return next(check for check in checks if check["check"] == "account main")
+
+
+def grant(stage: Stage) -> bytes:
+    return json.dumps(stage.simulator.ask("GET", "/__sim/credentials").body["grant"]).encode()
+
+
+def test_fifty_sends_with_a_dead_access_token_are_one_refresh_and_all_are_sent(scene: Stage, gateway: Process) -> None:
+    before = expire(scene)
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(lambda number: gateway.post(order(f"t-{number}")), range(50)))
+    assert {answer.status for answer in answers} == {200}
+    assert [it["outcome"] for it in refreshes(scene, before)] == ["rotated"]
+    ids = {answer.body["tracking_id"] for answer in answers}
+    taken = [it["tracking_id"] for it in scene.ledger()["messages"] if it["tracking_id"] in ids]
+    assert sorted(taken) == sorted(ids), "each was taken exactly once"
+
+
+def test_one_grant_after_another_is_refreshed_and_none_is_presented_twice(scene: Stage, gateway: Process) -> None:
+    before = expire(scene)
+    for number in range(3):
+        answer = gateway.post(order(f"t-again-{number}"))
+        assert (answer.status, answer.body["attempts"]) == (200, 2)
+        expire(scene)
+    seen = refreshes(scene, before)
+    assert [it["outcome"] for it in seen] == ["rotated"] * 3
+    assert len({it["presented"] for it in seen}) == 3
+
+
+def test_a_working_grant_is_replaced_only_on_purpose(scene: Stage, gateway: Process) -> None:
+    refused = scene.command("token", "import", "main", given=grant(scene))
+    assert refused.returncode == 2
+    assert b"--replace" in refused.stderr
+    replaced = scene.command("token", "import", "main", "--replace", given=grant(scene))
+    assert (replaced.returncode, replaced.stderr) == (0, b"")
+    assert b"imported" in replaced.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (b"", b"must be JSON"),
+        (b"{", b"must be JSON"),
+        (b'{"access_token":"a","expires_in":90000}', b"must be JSON"),
+        (b'{"access_token":"","refresh_token":"r","expires_in":90000}', b"must be JSON"),
+        (b'{"access_token":"a","refresh_token":"r","expires_in":0}', b"must be JSON"),
+        (b'{"error":-14014,"error_name":"Invalid refresh token"}', b"must be JSON"),
+    ],
+)
+def test_what_is_no_grant_is_not_imported(scene: Stage, given: bytes, told: bytes) -> None:
+    done = scene.command("token", "import", "main", "--replace", given=given)
+    assert done.returncode == 2
+    assert told in done.stderr
+
+
+def test_an_import_is_noticed_by_a_running_gateway_within_two_seconds(stage: Stage) -> None:
+    with stage.serving(has_grant=False) as gateway:
+        answer = gateway.post(order("t-early"))
+        assert (answer.status, answer.body["status"], answer.body["reason"]) == (202, "queued", "credentials")
+        assert answer.body["attempts"] == 0
+        stage.import_grant()
+        eventually(lambda: gateway.message(answer.body["tracking_id"])["status"] == "sent", patience_s=2)
+        assert check_of(gateway)["status"] == "ok"
+
+
+def test_a_lost_refresh_stops_the_account_until_a_person_brings_a_new_grant(stage: Stage) -> None:
+    with stage.serving() as gateway:
+        before = expire(stage)
+        stage.fault(at="refresh", do="cut", count=1)
+        first = gateway.post(order("t-lost-1"))
+        assert (first.status, first.body["status"], first.body["reason"]) == (202, "queued", "credentials")
+        attempts = first.body["attempts"]
+        second = gateway.post(order("t-lost-2"))
+        assert (second.status, second.body["reason"], second.body["attempts"]) == (202, "credentials", 0)
+        check = check_of(gateway)
+        assert check["status"] == "warning"
+        assert "refresh" in check["detail"]
+        assert check["cure"].startswith("zns-gateway token import main")
+        told = stage.command("token", "status", "--json")
+        assert told.returncode == 1
+        assert json.loads(told.stdout)[0]["health"] == "lost"
+        assert len(refreshes(stage, before)) == 1
+        stage.import_grant()  # a lost grant does not count as working, so nothing has to be forced
+        for answer in (first, second):
+            eventually(lambda answer=answer: gateway.message(answer.body["tracking_id"])["status"] == "delivered")  # type: ignore[misc]
+        assert gateway.message(first.body["tracking_id"])["attempts"] == attempts + 1
+        assert len(refreshes(stage, before)) == 1, "the lost one was never presented again"
+        assert check_of(gateway)["status"] == "ok"
+
+
+def test_a_lost_refresh_is_not_tried_again_after_a_restart(stage: Stage) -> None:
+    with stage.serving() as gateway:
+        before = expire(stage)
+        stage.fault(at="refresh", do="cut", count=1)
+        gateway.post(order("t-restart"))
+    with stage.serving(has_grant=False) as gateway:
+        assert gateway.post(order("t-restart")).body["reason"] == "credentials"
+        assert len(refreshes(stage, before)) == 1
+
+
+def test_status_tells_how_a_grant_is_and_shows_no_token(stage: Stage) -> None:
+    missing = stage.command("token", "status")
+    assert missing.returncode == 1
+    assert b"missing" in missing.stdout
+    assert b"token import main" in missing.stdout
+    assert not (stage.folder / "gateway.db").exists(), "looking makes no store"
+    given = grant(stage)
+    stage.command("token", "import", "main", given=given)
+    done = stage.command("token", "status")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"working" in done.stdout
+    (row,) = json.loads(stage.command("token", "status", "--json").stdout)
+    assert (row["account"], row["health"], row["generation"], row["cure"]) == ("main", "working", 1, None)
+    secrets = [token.encode() for name, token in json.loads(given).items() if "token" in name]
+    assert not any(secret in done.stdout for secret in secrets)
