@@ -163,9 +163,8 @@ class Tokens:
 
     def _is_unproven(self, grant: Grant) -> bool:
         """True if Zalo has rejected a generation that came from a refresh and has never yet worked."""
-        was_refreshed = grant.obtained_at != grant.consented_at
         is_rejected = self._rejected.get(grant.account) == grant.generation
-        return is_rejected and was_refreshed and grant.proven_at is None
+        return is_rejected and grant.was_refreshed and grant.proven_at is None
 
     def _start(self, account: str, generation: int) -> "asyncio.Task[None]":
         """The one refresh of this account that is under way, begun if need be.

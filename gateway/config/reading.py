@@ -64,16 +64,17 @@ class Reading:
         return None if self.faults else Settings(**tables)
 
     def _hold(self, promised: Callable[[Any], promises.Broken], settings: Any) -> None:
-        """Every promise of these settings that is not kept is a fault, but where a variable is not set."""
+        """Every promise of these settings that is not kept is a fault, but for keys that have no value yet."""
         if settings is None:
             return
         unset = {fault.place for fault in self.unset} | {fault.place[:-1] for fault in self.unset}
+        unread = {named(fault.place) for fault in self.faults}
         for place, what, cure in promised(settings):
-            if place not in unset:
+            if place not in unset and not any(name in what for name in unread):
                 self._fault(place, what, cure)
 
     def _group(self, name: str, raw: Any, kind: type[T]) -> dict[str, T]:
-        """Each table of the group in which nothing is wrong."""
+        """Each table of the group that can be looked at."""
         if not isinstance(raw, dict):
             self._fault((name,), f"`{name}` is not a group of tables", f"write [{name}.<name>]")
             return {}
@@ -85,11 +86,10 @@ class Reading:
         return {one: table for one, table in tables.items() if table is not None}
 
     def _table(self, place: Place, raw: Any, kind: type[T]) -> T | None:
-        """The table as what it is to be, or None if anything in it was wrong."""
+        """The table as what it is to be, defaults for what was wrong; None if what has none was wrong."""
         if not isinstance(raw, dict):
             self._fault(place, f"`{named(place)}` is not a table", f"write [{named(place)}]")
             return None
-        before = len(self.faults)
         fields = {field.name: field for field in msgspec.structs.fields(kind)}
         values: dict[str, Any] = {}
         for name, value in raw.items():
@@ -104,7 +104,7 @@ class Reading:
         for name, field in fields.items():
             if field.required and name not in raw:
                 self._fault((*place, name), f"`{named((*place, name))}` is missing", "it has no default: set it")
-        return kind(**values) if len(self.faults) == before else None
+        return kind(**values) if all(name in values for name, field in fields.items() if field.required) else None
 
     def _value(self, place: Place, raw: Any, field: msgspec.structs.FieldInfo) -> Any:
         """The value of one key; UNSET, and the default holds, where it cannot be had."""

@@ -93,7 +93,8 @@ class Grant(msgspec.Struct, frozen=True):
     """One generation of an account's pair. `version` changes with every save: compare-and-set goes by it.
 
     `proven_at` is when Zalo first took the access token; a generation that was refreshed and never worked is
-    not refreshed again because of -124. `consented_at` is when a person last gave consent.
+    not refreshed again because of -124. `consented_at` is when a person last gave consent, and `was_refreshed` says
+    that this generation is not what that person brought.
     """
 
     account: str
@@ -103,6 +104,7 @@ class Grant(msgspec.Struct, frozen=True):
     obtained_at: datetime
     expires_at: datetime
     consented_at: datetime
+    was_refreshed: bool = False
     intent: Intent | None = None
     presented: int = 0
     proven_at: datetime | None = None
@@ -145,6 +147,7 @@ class Grant(msgspec.Struct, frozen=True):
             obtained_at=now,
             expires_at=now + pair.expires_in,
             consented_at=self.consented_at,
+            was_refreshed=True,
             version=self.version + 1,
         )
 

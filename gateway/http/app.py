@@ -7,10 +7,10 @@ from litestar import Litestar, Request, Response, get
 from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.types import ControllerRouterHandler
 
-from gateway.core.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFound
+from gateway.core.errors import InvalidRequest, MethodNotAllowed, NotFound
 
 from . import problems
-from .doors import JSON, Answer, Doors, answer_of_error, answer_of_surprise
+from .doors import JSON, Answer, Doors, answer_of, answer_of_error
 from .events import events_handlers
 from .health import health_handlers, live_handler
 from .messages import messages_handlers
@@ -48,9 +48,6 @@ def _schema_handler() -> Any:
 
 
 def _app(doors: Doors, routes: Sequence[ControllerRouterHandler]) -> Litestar:
-    def on_gateway_error(_: Request[Any, Any, Any], error: GatewayError) -> Response[bytes]:
-        return _response(answer_of_error(error))
-
     def on_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
         if isinstance(error, MethodNotAllowedException):
             refusal = MethodNotAllowed("this path does not take that method")
@@ -61,17 +58,16 @@ def _app(doors: Doors, routes: Sequence[ControllerRouterHandler]) -> Litestar:
             return _response(answer_of_error(NotFound("there is no such path")))
         return _response(answer_of_error(InvalidRequest("a parameter of the call cannot be read")))
 
-    def on_surprise(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-        return _response(answer_of_surprise(error, doors.observer))
+    def on_error(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        return _response(answer_of(error, doors.observer))
 
     return Litestar(
         route_handlers=routes,
         logging_config=None,  # the process's logging is telemetry's
         openapi_config=None,  # ours is made by http/openapi.py, which knows the raw handlers too
         exception_handlers={
-            GatewayError: on_gateway_error,
             HTTPException: on_http_error,
-            Exception: on_surprise,
+            Exception: on_error,
         },
     )
 

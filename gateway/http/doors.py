@@ -108,12 +108,10 @@ async def serve_post(
         answer = await serve(doors, headers_in(scope), receive)
     except MethodNotAllowed as error:
         answer = answer_of_error(error, allow="POST")
-    except GatewayError as error:
-        answer = answer_of_error(error)
     except Disconnected:
         return
-    except Exception as error:  # noqa: BLE001 - the last line: a surprise is logged, and the caller told to come back
-        answer = answer_of_surprise(error, doors.observer, surprise)
+    except Exception as error:  # noqa: BLE001 - the last line: every caller gets an answer
+        answer = answer_of(error, doors.observer, surprise)
     await answer.send(send)
 
 
@@ -124,8 +122,10 @@ def answer_of_error(error: GatewayError, **headers: str) -> Answer:
     return Answer(problem.status, problems.encode(problem), problems.MEDIA_TYPE, headers)
 
 
-def answer_of_surprise(error: Exception, observer: Observer, surprise: type[GatewayError] = Unavailable) -> Answer:
-    """The answer to a call in which something happened that nobody thought of: logged, and never a 500."""
+def answer_of(error: Exception, observer: Observer, surprise: type[GatewayError] = Unavailable) -> Answer:
+    """The answer to a call in which this happened; what nobody thought of is logged, and never a 500."""
+    if isinstance(error, GatewayError) and type(error) in problems.STATUSES:
+        return answer_of_error(error)
     observer.fact("turn-failed", error=error)
     return answer_of_error(
         surprise("something went wrong on our side, and it has been logged; try the same again")

@@ -91,12 +91,14 @@ class Commits:
 
     def _run(self) -> None:
         is_last = False
-        while not is_last and (first := self._queue.get()) is not None:
-            batch, is_last = self._gather(first)
-            self._commit(batch)
-            self._tell(_resolve, batch)
-        self._connection.close()
-        self._tell(self._ended.set)
+        try:
+            while not is_last and (first := self._queue.get()) is not None:
+                batch, is_last = self._gather(first)
+                self._commit(batch)
+                self._tell(_resolve, batch)
+            self._connection.close()
+        finally:
+            self._tell(self._ended.set)
 
     def _tell(self, callback: Callable[..., object], *about: object) -> None:
         # The loop is gone when the process is being torn down; nobody is left to be told.

@@ -65,6 +65,7 @@ def test_a_new_pair_is_the_next_generation_and_nothing_of_the_old_one_is_kept() 
     assert (following.obtained_at, following.expires_at) == (NOON + DAY, NOON + DAY + timedelta(hours=1))
     assert (following.intent, following.presented, following.proven_at, following.trouble) == (None, 0, None, None)
     assert following.consented_at == GRANT.consented_at
+    assert (GRANT.was_refreshed, following.was_refreshed) == (False, True)
 
 
 def test_every_change_has_a_version_of_its_own() -> None:

@@ -24,7 +24,7 @@ def diagram() -> str:
             for target in (cell,) if isinstance(cell, State) else _LEADS_TO.get(cell, ()):
                 ways.setdefault((state, target), []).append(fact.value)
     lines = ["```mermaid", "stateDiagram-v2"]
-    lines += [f"    state \"{_title(state)}\" as {_name(state)}" for state in NEXT if "again" in state]
+    lines += [f'    state "{_title(state)}" as {_name(state)}' for state in NEXT if "again" in state]
     lines += ["    [*] --> queued", "    [*] --> sending", "    [*] --> skipped"]
     lines += [f"    {_name(start)} --> {_name(end)}: {', '.join(facts)}" for (start, end), facts in ways.items()]
     return "\n".join([*lines, "```"])

@@ -64,7 +64,14 @@ def test_the_shipped_configuration_shows_every_key_with_its_default() -> None:
 
 def test_no_address_of_a_registry_and_no_path_of_a_machine() -> None:
     # Put together here, so that this file does not hold what it looks for.
-    hosts = ["pypi" + ".org", "python" + "hosted", "deb." + "debian", "registry." + "npm", "/wo" + "rk/", "/ro" + "ot/"]
+    hosts = [
+        "pypi" + ".org",
+        "python" + "hosted",
+        "deb." + "debian",
+        "registry." + "npm",
+        "/wo" + "rk/",
+        "/ro" + "ot/",
+    ]
     found = [
         f"{path.relative_to(ROOT)}: {host}"
         for path in TRACKED

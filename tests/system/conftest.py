@@ -1,11 +1,12 @@
 """A simulator, a stage and a gateway for each module, and a stage of its own for each test that asks for one."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.system.stage import Process, Stage
+from tests.system.stage import ROOT, Process, Stage
 
 
 @pytest.fixture(scope="module")
@@ -32,3 +33,10 @@ def gateway(scene: Stage) -> Iterator[Process]:
     """The gateway that the tests of a module share, with a working grant."""
     with scene.serving() as process:
         yield process
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A copy of the shipped configuration, to be broken."""
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    return tmp_path / "config" / "gateway.toml"

@@ -206,8 +206,7 @@ role = "operator"
         try:
             yield gateway
         finally:
-            if gateway.process.poll() is None:
-                gateway.stop()
+            gateway.stop()  # also one that has ended: then only what is left of it is closed
 
     def fault(self, **what: Any) -> None:
         """The simulator misbehaves so."""
@@ -221,6 +220,18 @@ role = "operator"
     def ledger(self) -> Any:
         """What Zalo would know."""
         return self.simulator.ask("GET", "/__sim/ledger").body
+
+
+def problem(answer: Answer, status: int, code: str) -> Any:
+    """The problem in the answer, which is complete and of this status and code."""
+    assert (answer.status, answer.body["code"]) == (status, code), answer
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.body
+    assert body["status"] == status
+    assert body["type"].endswith(code)
+    assert all(isinstance(body[name], str) and body[name] for name in ("title", "detail"))
+    assert body["retryable"] is (status in (429, 503))
+    return body
 
 
 def order(event_id: str, phone: str = "0912345678", **changes: Any) -> dict[str, Any]:

@@ -3,17 +3,14 @@
 import http.client
 import json
 import socket
-import sqlite3
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from itertools import count
+from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.system.stage import KEYS, Answer, Process, Speaker, Stage, eventually, lowered, order, read
+from tests.system.stage import KEYS, Answer, Process, Speaker, Stage, lowered, order, problem, read
 
 pytestmark = pytest.mark.system
 
@@ -25,18 +22,6 @@ def gateway(scene: Stage) -> Iterator[Process]:
     scene.write_config(server='max_body = "2KiB"')
     with scene.serving() as process:
         yield process
-
-
-def problem(answer: Answer, status: int, code: str) -> Any:
-    """The problem in the answer, which is complete and of this status and code."""
-    assert (answer.status, answer.body["code"]) == (status, code), answer
-    assert answer.headers["content-type"] == "application/problem+json"
-    body = answer.body
-    assert body["status"] == status
-    assert body["type"].endswith(code)
-    assert all(isinstance(body[name], str) and body[name] for name in ("title", "detail"))
-    assert body["retryable"] is (status in (429, 503))
-    return body
 
 
 def pointers(body: Any) -> set[str]:
@@ -136,7 +121,9 @@ def test_a_caller_may_send_only_its_own_types_and_an_operator_none(gateway: Proc
     problem(preview, 403, "forbidden-event-type")
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/event", "/v2/events", "/webhooks/zalo/nobody", "/webhooks/zalo"])
+@pytest.mark.parametrize(
+    "path", ["/", "/v1", "/v1/event", "/v2/events", "/webhooks/zalo/nobody", "/webhooks/zalo"]
+)
 def test_an_unknown_path_is_not_found(gateway: Process, path: str) -> None:
     problem(gateway.ask("GET", path), 404, "not-found")
     problem(gateway.ask("POST", path, {}), 404, "not-found")
@@ -182,7 +169,11 @@ def test_another_media_type_is_not_read(gateway: Process, media_type: str) -> No
 
 
 def test_what_is_not_there_yet_is_refused_and_never_taken_for_something_else(gateway: Process) -> None:
-    problem(gateway.post([order("a-5")], Content_Type="application/cloudevents-batch+json"), 415, "unsupported-media-type")
+    problem(
+        gateway.post([order("a-5")], Content_Type="application/cloudevents-batch+json"),
+        415,
+        "unsupported-media-type",
+    )
     problem(gateway.post(order("a-5"), ce_specversion="1.0"), 415, "unsupported-media-type")
 
 
@@ -240,63 +231,6 @@ def test_nothing_that_stands_in_a_path_query_or_header_is_our_fault(gateway: Pro
             connection.sendall(line + b"\r\n" + head.encode() + b"X-Odd: \xff\xfe\r\n\r\n")
             status = connection.makefile("rb").readline().split()[1]
         assert status < b"500", (line, status)
-
-
-def test_a_caller_over_its_own_rate_is_told_when_to_come_back(stage: Stage) -> None:
-    text = stage.config.read_text().replace('events = ["bill.*"]', 'events = ["bill.*"]\nmax_per_second = 2')
-    stage.config.write_text(text)
-    with stage.serving() as gateway:
-        answers = [gateway.post({"id": str(it)}, "other") for it in range(4)]
-    problem(answers[-1], 429, "too-many-requests")
-    assert int(answers[-1].headers["retry-after"]) >= 1
-
-
-def test_a_full_queue_takes_replays_only(stage: Stage) -> None:
-    stage.write_config(delivery="max_queued = 1")
-    with stage.serving(has_grant=False) as gateway:  # so everything waits
-        first = gateway.post(order("full-1"))
-        assert (first.status, first.body["status"], first.body["reason"]) == (202, "queued", "credentials")
-        ids = count(2)
-        refused = eventually(lambda: (it := gateway.post(order(f"full-{next(ids)}"))).status == 429 and it)
-        problem(refused, 429, "too-many-requests")
-        assert int(refused.headers["retry-after"]) >= 1
-        assert gateway.post(order("full-1")).headers["idempotency-replayed"] == "true"
-
-
-@contextmanager
-def locked(stage: Stage) -> Iterator[None]:
-    """Nobody can change the store for as long as the context lasts."""
-    with closing(sqlite3.connect(stage.folder / "gateway.db", isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-
-
-def test_while_the_store_confirms_nothing_no_event_is_promised_and_reading_goes_on(stage: Stage) -> None:
-    with stage.serving() as gateway:
-        tracking_id = gateway.post(order("locked-1")).body["tracking_id"]
-        eventually(lambda: gateway.message(tracking_id)["status"] == "delivered")
-        with locked(stage):
-            refused = gateway.post(order("locked-2"))
-            assert problem(refused, 503, "not-accepted")["retryable"] is True
-            assert int(refused.headers["retry-after"]) >= 1
-            assert gateway.ask("GET", "/readyz").status == 503
-            assert gateway.ask("GET", "/livez").status == 200
-            assert gateway.message(tracking_id)["status"] == "delivered"
-        eventually(lambda: gateway.post(order("locked-2")).status == 200)
-        eventually(lambda: gateway.ask("GET", "/readyz").status == 200)
-        assert len(stage.sent(gateway.post(order("locked-2")).body["tracking_id"])) == 1
-
-
-def test_a_send_whose_outcome_cannot_be_recorded_is_never_called_sent(stage: Stage) -> None:
-    stage.fault(at="send", do="delay", value=0.5, count=1)
-    with stage.serving() as gateway, ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(gateway.post, order("unrecorded"), Prefer="wait=2")
-        eventually(lambda: gateway.statuses())
-        with locked(stage):
-            answer = waiting.result()
-            assert stage.sent(answer.body["tracking_id"]), "Zalo has taken it"
-            assert (answer.status, answer.body["status"]) == (202, "sending")
-        eventually(lambda: gateway.message(answer.body["tracking_id"])["status"] == "delivered")
 
 
 def test_a_public_door_has_only_what_zalo_calls(stage: Stage) -> None:

@@ -1,65 +1,19 @@
 """Every command as a user would run it: what it prints, how it ends, and what it says when it cannot."""
 
-import base64
 import hashlib
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.system.commands import edited, run, said
 from tests.system.stage import ROOT, Process, Stage, order
 
 pytestmark = pytest.mark.system
-
-Done = subprocess.CompletedProcess[bytes]
-
-
-def run(*arguments: str, given: bytes | None = None, folder: Path = ROOT, **environment: str) -> Done:
-    """The command has ended; of the environment it saw only these variables."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return subprocess.run(
-        [sys.executable, "-m", "gateway", *arguments],
-        input=given,
-        capture_output=True,
-        cwd=folder,
-        env={**kept, "PYTHONPATH": str(ROOT), **environment},
-        check=False,
-        timeout=60,
-    )
-
-
-def said(done: Done, code: int, *words: str, quiet: bool = True) -> str:
-    """What a command said that ended with this code, in all these words and without a traceback."""
-    both = (done.stdout + done.stderr).decode()
-    assert done.returncode == code, both
-    assert all(word in both for word in words), both
-    assert "Traceback" not in both
-    assert not (quiet and code == 2 and done.stdout), "what cannot be done is told on standard error alone"
-    return both
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    """A copy of the shipped configuration, to be broken."""
-    shutil.copytree(ROOT / "config", tmp_path / "config")
-    return tmp_path / "config" / "gateway.toml"
-
-
-def edited(file: Path, *changes: tuple[str, str]) -> Path:
-    text = file.read_text()
-    for before, after in changes:
-        assert before in text
-        text = text.replace(before, after, 1)
-    file.write_text(text)
-    return file
 
 
 def test_help_and_version_tell_what_there_is() -> None:
@@ -70,13 +24,15 @@ def test_help_and_version_tell_what_there_is() -> None:
     said(run("chekc"), 2, "No such command")
 
 
-@pytest.mark.parametrize("arguments", [["--config", "nowhere.toml", "check"], ["check", "--config", "nowhere.toml"]])
+@pytest.mark.parametrize(
+    "arguments", [["--config", "nowhere.toml", "check"], ["check", "--config", "nowhere.toml"]]
+)
 def test_a_configuration_that_is_not_there_is_named(arguments: list[str]) -> None:
     said(run(*arguments), 2, "nowhere.toml", "--config")
 
 
 def test_the_configuration_may_be_named_by_the_environment() -> None:
-    said(run("check", GATEWAY_CONFIG="elsewhere.toml"), 2, "elsewhere.toml")
+    said(run("check", environment={"GATEWAY_CONFIG": "elsewhere.toml"}), 2, "elsewhere.toml")
 
 
 def test_check_finds_nothing_wrong_with_what_is_shipped_and_needs_no_secret() -> None:
@@ -110,17 +66,6 @@ def test_check_prints_every_fault_of_every_file_at_once_with_its_line_and_cure(c
     assert done.stdout.decode().count("\n") >= 6, "faults are what check prints"
 
 
-def test_serve_refuses_broken_mappings_and_prints_their_faults(config: Path) -> None:
-    edited(config.parent / "mappings" / "order.paid.toml", ("data.total | vnd", "data.total | vdn"))
-    said(run("--config", str(config), "serve", "--simulator", folder=config.parent), 2, "order.paid.toml:", "`vnd`")
-
-
-def test_serve_names_every_variable_that_is_not_set(config: Path) -> None:
-    told = said(run("--config", str(config), "serve"), 2)
-    for variable in ("GATEWAY_KEY", "ZALO_APP_ID", "ZALO_APP_SECRET", "ZALO_OA_SECRET", "CHECKOUT_KEY_SHA256"):
-        assert f"export {variable}" in told
-
-
 def test_preview_prints_the_very_body_that_zalo_gets(scene: Stage, gateway: Process) -> None:
     file = scene.folder / "event.json"
     file.write_text(json.dumps(order("c-1")))
@@ -147,7 +92,14 @@ def test_preview_tells_what_cannot_be_filled_and_shows_the_rest() -> None:
     event = order("c-2", phone="12")
     del event["data"]["total"]
     done = run("preview", "-", given=json.dumps(event).encode())
-    said(done, 1, "order.paid.toml:", "mapping-failed: /data/total", "invalid-phone: /data/customer/phone", "DH-1001")
+    said(
+        done,
+        1,
+        "order.paid.toml:",
+        "mapping-failed: /data/total",
+        "invalid-phone: /data/customer/phone",
+        "DH-1001",
+    )
     assert done.stdout == b"", "what is no body of a request is not on standard output"
 
 
@@ -220,73 +172,3 @@ def test_messages_tell_what_a_paused_account_makes_them_wait_for(stage: Stage) -
 def test_looking_makes_no_store(stage: Stage) -> None:
     said(stage.command("messages", "list"), 2, "no store")
     assert not (stage.folder / "gateway.db").exists()
-
-
-def test_serve_on_a_taken_port_says_so_and_begins_nothing(scene: Stage, gateway: Process, stage: Stage) -> None:
-    port = gateway.url.rpartition(":")[2]
-    stage.config.write_text(stage.config.read_text().replace("port = 0", f"port = {port}"))
-    said(stage.command("serve"), 2, f"127.0.0.1:{port}", "choose another port")
-
-
-Change = Callable[[str], str]
-OTHER_KEY = base64.b64encode(b"o" * 32).decode()
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda text: re.sub(r"sqlite://\S+", 'redis://localhost/0"', text), ["redis", "SQLite", "gateway.toml:"]),
-        (lambda text: re.sub(r"sqlite://\S+", 'mysql://localhost/0"', text), ["store.url", "sqlite:///", "gateway.toml:"]),
-        (lambda text: re.sub(r"sqlite://\S+", 'sqlite:////proc/none/x.db"', text), ["/proc/none"]),
-        (lambda text: re.sub(r"keys = \[.*\]", 'keys = ["short"]', text), ["secrets.keys", "32 bytes", "gateway.toml:"]),
-        (lambda text: text.replace("[accounts.main]", "[acounts.main]"), ["did you mean `accounts`?"]),
-    ],
-)
-def test_serve_says_why_it_cannot_start(stage: Stage, change: Change, words: list[str]) -> None:
-    stage.config.write_text(change(stage.config.read_text()))
-    said(stage.command("serve"), 2, *words)
-
-
-def test_a_store_is_opened_only_with_its_key_and_only_by_its_own_kind(stage: Stage) -> None:
-    stage.import_grant()
-    text = stage.config.read_text()
-    stage.config.write_text(re.sub(r"keys = \[.*\]", f'keys = ["{OTHER_KEY}"]', text))
-    said(stage.command("serve"), 2, "secrets.keys", "put the key back")
-    url = stage.simulator.url
-    stage.config.write_text(text.replace(url, "https://zalo.invalid"))
-    said(stage.command("serve"), 2, "simulated", "live")
-
-
-def test_a_simulated_store_opens_for_every_command_whatever_is_set(config: Path) -> None:
-    edited(config, ("port = 8080", "port = 0"))
-    folder = config.parent
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", "--config", str(config), "serve", "--simulator"],
-            stdout=subprocess.PIPE,
-            stderr=log,
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "GATEWAY_KEY": OTHER_KEY},
-        )
-    assert process.stdout is not None
-    try:
-        lines = []
-        while not (line := process.stdout.readline().decode()).startswith("listening on http://"):
-            assert line, (folder / "log").read_text()
-            lines.append(line)
-        assert any(line.startswith("simulator on http://") for line in lines)
-        assert any("Bearer simulator-checkout" in line for line in lines)
-        for environment in ({}, {"GATEWAY_KEY": OTHER_KEY}):
-            said(run("--config", str(config), "messages", "list", folder=folder, **environment), 0, "no such messages")
-            said(run("--config", str(config), "token", "status", folder=folder, **environment), 0, "working")
-    finally:
-        process.terminate()
-        assert process.wait(20) == 0
-        process.stdout.close()
-
-
-def test_demo_shows_what_becomes_of_events_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    done = run("--config", str(ROOT / "config" / "gateway.toml"), "demo", folder=tmp_path)
-    told = said(done, 0, "recipient-not-on-zalo", "skipped", "Idempotency-Replayed: true", "Everything went as it should")
-    assert "delivered" in told
-    assert list(tmp_path.iterdir()) == []

@@ -170,9 +170,15 @@ def test_who_wants_to_wait_hears_the_outcome(gateway: Process, scene: Stage, pre
 def test_when_patience_ends_the_message_is_told_as_it_is(gateway: Process, scene: Stage) -> None:
     scene.fault(at="send", do="delay", value=2, count=1)
     answer = gateway.post(order("e-impatient", scene.phones["never"]), Prefer="wait=1")
-    assert (answer.status, answer.body["status"], answer.headers["preference-applied"]) == (202, "sending", "wait=1")
+    assert (answer.status, answer.body["status"], answer.headers["preference-applied"]) == (
+        202,
+        "sending",
+        "wait=1",
+    )
     replay = gateway.post(order("e-impatient", scene.phones["never"]))
-    assert (replay.status, replay.headers["idempotency-replayed"]) == (200, "true"), "a replay waits for the outcome"
+    assert (replay.status, replay.headers["idempotency-replayed"]) == (200, "true"), (
+        "a replay waits for the outcome"
+    )
 
 
 def test_a_retry_inside_the_time_to_wait_is_waited_for(gateway: Process, scene: Stage) -> None:

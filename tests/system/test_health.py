@@ -86,7 +86,9 @@ def test_the_numbers_tell_what_happened(gateway: Process) -> None:
     def is_told() -> bool:
         found = families(gateway)
         counted = {
-            (sample.name, frozenset(sample.labels.values())): sample.value for family in found.values() for sample in family.samples
+            (sample.name, frozenset(sample.labels.values())): sample.value
+            for family in found.values()
+            for sample in family.samples
         }
 
         def of(name: str, *labels: str) -> float:
@@ -111,7 +113,9 @@ def test_the_numbers_tell_what_happened(gateway: Process) -> None:
 
 def test_no_label_comes_from_outside(gateway: Process) -> None:
     assert STRANGE not in gateway.ask("GET", "/metrics").body
-    values = {value for it in families(gateway).values() for sample in it.samples for value in sample.labels.values()}
+    values = {
+        value for it in families(gateway).values() for sample in it.samples for value in sample.labels.values()
+    }
     assert all(re.fullmatch(r"[A-Za-z0-9._+-]+", value) for value in values)
 
 

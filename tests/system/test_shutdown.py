@@ -42,7 +42,7 @@ def test_fifty_sends_under_way_are_all_finished_and_answered(stage: Stage) -> No
     stage.fault(at="send", do="delay", value=1.5, count=50)
     with stage.serving() as gateway, ThreadPoolExecutor(50) as pool:
         waiting = [pool.submit(gateway.post, order(f"s-{number}")) for number in range(50)]
-        eventually(lambda: len(stage.ledger()["messages"]) == 50)
+        eventually(lambda: len(gateway.statuses()) == 50)
         assert ended_within(gateway, END_S) == 0
         answers = [one.result() for one in waiting]
     assert {answer.status for answer in answers} == {200}
@@ -53,7 +53,7 @@ def test_while_it_drains_nothing_new_is_promised(stage: Stage) -> None:
     stage.fault(at="send", do="delay", value=2, count=1)
     with stage.serving() as gateway, ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(gateway.post, order("s-slow"))
-        eventually(lambda: stage.ledger()["messages"])
+        eventually(lambda: "sending" in gateway.statuses().values())
         gateway.process.terminate()
         refused = eventually(lambda: (it := gateway.post(order("s-late"))).status == 503 and it)
         assert (refused.body["code"], refused.body["retryable"]) == ("not-accepted", True)

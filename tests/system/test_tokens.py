@@ -31,7 +31,9 @@ def grant(stage: Stage) -> bytes:
     return json.dumps(stage.simulator.ask("GET", "/__sim/credentials").body["grant"]).encode()
 
 
-def test_fifty_sends_with_a_dead_access_token_are_one_refresh_and_all_are_sent(scene: Stage, gateway: Process) -> None:
+def test_fifty_sends_with_a_dead_access_token_are_one_refresh_and_all_are_sent(
+    scene: Stage, gateway: Process
+) -> None:
     before = expire(scene)
     with ThreadPoolExecutor(50) as pool:
         answers = list(pool.map(lambda number: gateway.post(order(f"t-{number}")), range(50)))

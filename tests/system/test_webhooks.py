@@ -131,7 +131,9 @@ def test_the_bytes_that_were_signed_are_the_ones_that_count(gateway: Process, sc
 
 
 @pytest.mark.parametrize("body", [b"[]", b"text", b"\xff", b'{"timestamp":{}}', b"[" * 60_000, b'{"a":1,"a":2}'])
-def test_a_signature_over_what_is_no_event_of_zalos_is_refused(gateway: Process, scene: Stage, body: bytes) -> None:
+def test_a_signature_over_what_is_no_event_of_zalos_is_refused(
+    gateway: Process, scene: Stage, body: bytes
+) -> None:
     assert tell(gateway, scene, body, "").status == 401
 
 

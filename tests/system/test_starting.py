@@ -1,0 +1,115 @@
+"""`serve` and `demo` from the shell: why a gateway does not start, and what it takes to try one."""
+
+import base64
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.system.commands import edited, run, said
+from tests.system.stage import ROOT, Process, Stage
+
+pytestmark = pytest.mark.system
+
+
+def test_serve_refuses_broken_mappings_and_prints_their_faults(config: Path) -> None:
+    edited(config.parent / "mappings" / "order.paid.toml", ("data.total | vnd", "data.total | vdn"))
+    said(
+        run("--config", str(config), "serve", "--simulator", folder=config.parent), 2, "order.paid.toml:", "`vnd`"
+    )
+
+
+def test_serve_names_every_variable_that_is_not_set(config: Path) -> None:
+    told = said(run("--config", str(config), "serve"), 2)
+    for variable in ("GATEWAY_KEY", "ZALO_APP_ID", "ZALO_APP_SECRET", "ZALO_OA_SECRET", "CHECKOUT_KEY_SHA256"):
+        assert f"export {variable}" in told
+
+
+def test_serve_on_a_taken_port_says_so_and_begins_nothing(scene: Stage, gateway: Process, stage: Stage) -> None:
+    port = gateway.url.rpartition(":")[2]
+    stage.config.write_text(stage.config.read_text().replace("port = 0", f"port = {port}"))
+    said(stage.command("serve"), 2, f"127.0.0.1:{port}", "choose another port")
+
+
+Change = Callable[[str], str]
+OTHER_KEY = base64.b64encode(b"o" * 32).decode()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda text: re.sub(r"sqlite://\S+", 'redis://localhost/0"', text), ["redis", "SQLite", "gateway.toml:"]),
+        (
+            lambda text: re.sub(r"sqlite://\S+", 'mysql://localhost/0"', text),
+            ["store.url", "sqlite:///", "gateway.toml:"],
+        ),
+        (lambda text: re.sub(r"sqlite://\S+", 'sqlite:////proc/none/x.db"', text), ["/proc/none"]),
+        (
+            lambda text: re.sub(r"keys = \[.*\]", 'keys = ["short"]', text),
+            ["secrets.keys", "32 bytes", "gateway.toml:"],
+        ),
+        (lambda text: text.replace("[accounts.main]", "[acounts.main]"), ["did you mean `accounts`?"]),
+    ],
+)
+def test_serve_says_why_it_cannot_start(stage: Stage, change: Change, words: list[str]) -> None:
+    stage.config.write_text(change(stage.config.read_text()))
+    said(stage.command("serve"), 2, *words)
+
+
+def test_a_store_is_opened_only_with_its_key_and_only_by_its_own_kind(stage: Stage) -> None:
+    stage.import_grant()
+    text = stage.config.read_text()
+    stage.config.write_text(re.sub(r"keys = \[.*\]", f'keys = ["{OTHER_KEY}"]', text))
+    said(stage.command("serve"), 2, "secrets.keys", "put the key back")
+    url = stage.simulator.url
+    stage.config.write_text(text.replace(url, "https://zalo.invalid"))
+    said(stage.command("serve"), 2, "simulated", "live")
+
+
+def test_a_simulated_store_opens_for_every_command_whatever_is_set(config: Path) -> None:
+    edited(config, ("port = 8080", "port = 0"))
+    folder = config.parent
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "--config", str(config), "serve", "--simulator"],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "GATEWAY_KEY": OTHER_KEY},
+        )
+    assert process.stdout is not None
+    try:
+        lines = []
+        while not (line := process.stdout.readline().decode()).startswith("listening on http://"):
+            assert line, (folder / "log").read_text()
+            lines.append(line)
+        assert any(line.startswith("simulator on http://") for line in lines)
+        assert any("Bearer simulator-checkout" in line for line in lines)
+        for environment in ({}, {"GATEWAY_KEY": OTHER_KEY}):
+            said(
+                run("--config", str(config), "messages", "list", folder=folder, environment=environment),
+                0,
+                "no such messages",
+            )
+            said(
+                run("--config", str(config), "token", "status", folder=folder, environment=environment),
+                0,
+                "working",
+            )
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
+        process.stdout.close()
+
+
+def test_demo_shows_what_becomes_of_events_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    done = run("--config", str(ROOT / "config" / "gateway.toml"), "demo", folder=tmp_path)
+    told = said(
+        done, 0, "recipient-not-on-zalo", "skipped", "Idempotency-Replayed: true", "Everything went as it should"
+    )
+    assert "delivered" in told
+    assert list(tmp_path.iterdir()) == []
