@@ -15,7 +15,7 @@ from gateway.core.errors import NotFound, clip
 from gateway.core.hold import Hold
 from gateway.core.message import Entry, Message
 from gateway.gates import cure_of_credentials
-from gateway.http.messages import read_query
+from gateway.http.query import read_query
 from gateway.http.views import MessageView, MessageWithTimeline, view, view_with_timeline
 from gateway.storage import SqliteStore
 

@@ -125,6 +125,8 @@ async def serving(loaded: Loaded, store: SqliteStore, *, log_level: str) -> Asyn
         await stack.enter_async_context(listener.serving())
         # Drained while the doors still answer: who comes now is told to come back, not cut off.
         stack.push_async_callback(gateway.drain)
+        stack.callback(telemetry.fact, "stopping")
+        telemetry.fact("listening", url=listener.url)
         yield listener.url
 
 
@@ -231,7 +233,8 @@ async def _stop_signal() -> None:
     def stop(name: str) -> None:
         if stopped.is_set():
             os._exit(130)
-        err.print(f"{name}: finishing what is under way", style="faint")
+        if err.is_terminal:  # elsewhere standard error is the log, one JSON object a line
+            err.print(f"{name}: finishing what is under way; again to end at once", style="faint")
         stopped.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -60,8 +60,11 @@ class Digests:
     """Keyed digests of what must be found or compared but not read: phone numbers, and what an event said."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._keyed = hmac.new(key, digestmod="sha256")
 
     def __call__(self, purpose: str, value: bytes) -> bytes:
         """The same 16 bytes for the same value, telling nothing to who lacks the key."""
-        return hmac.digest(self._key, purpose.encode() + b"\x00" + value, "sha256")[:16]
+        # hmac.digest would be one call, but gives the interpreter away and has to queue for it again.
+        digest = self._keyed.copy()
+        digest.update(purpose.encode() + b"\x00" + value)
+        return digest.digest()[:16]

@@ -44,7 +44,7 @@ def faults(tmp_path: Path, text: str, **environment: str) -> list[str]:
 
 def the_fault(tmp_path: Path, more: str, **environment: str) -> str:
     """The one thing that is wrong, without its line, which is the last one of `more`."""
-    (told,) = faults(tmp_path, WHOLE + more, environment=environment)
+    (told,) = faults(tmp_path, WHOLE + more, **environment)
     line, _, what = told.partition(": ")
     assert int(line) == (WHOLE + more).rstrip().count("\n") + 1, told
     return what

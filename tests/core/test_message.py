@@ -317,6 +317,13 @@ def test_a_second_try_that_is_uncertain_too_is_the_last() -> None:
     assert [one.number for one in message.unsettled] == [1, 2]
 
 
+def test_there_is_one_second_try_even_if_the_first_turns_out_not_to_have_been_one() -> None:
+    message = concluded(begun(born(resends=True)), 1, UNCERTAIN, NOON)
+    message = concluded(message, 1, DEFERRED, NOON, next_attempt_at=NOON)
+    assert message.state is State.QUEUED
+    assert concluded(begun(message), 2, UNCERTAIN, NOON).state is State.UNKNOWN
+
+
 def test_a_deferred_second_try_is_still_one_beside_an_unsettled_first() -> None:
     message = concluded(begun(born(resends=True)), 1, UNCERTAIN, NOON)
     message = concluded(begun(message), 2, DEFERRED, NOON, next_attempt_at=NOON + timedelta(minutes=1))

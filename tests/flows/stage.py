@@ -83,13 +83,14 @@ class TimelessLoop(asyncio.SelectorEventLoop):
 
 
 class Clock:
-    """The time of the running loop, and what a test adds by hand."""
+    """The time of the loop, and what a test adds by hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self._loop = loop or asyncio.get_running_loop()
         self.turned = timedelta()
 
     def __call__(self) -> datetime:
-        return NOON + self.turned + timedelta(seconds=asyncio.get_running_loop().time())
+        return NOON + self.turned + timedelta(seconds=self._loop.time())
 
     def turn(self, by: timedelta) -> None:
         self.turned += by
@@ -114,14 +115,15 @@ async def settled() -> None:
 class Store(MemoryStore):
     """A MemoryStore with a moment before and after every operation, that fails when it is told to.
 
-    `fails` names the operations that fail from now on; in `loses` are those that are done but not confirmed.
-    `on` is called with an operation's name before it is done.
+    `fails` names the operations that fail from now on; in `loses` are those that are done but not confirmed. With
+    `is_brief` each goes wrong once. An operation with an event in `gates` waits for it.
     """
 
     def __init__(self, **about: Any) -> None:
         super().__init__(**about)
         self.fails: set[str] = set()
         self.loses: set[str] = set()
+        self.is_brief = False
         self.counts: dict[str, int] = {}
         self.gates: dict[str, asyncio.Event] = {}
 
@@ -131,7 +133,7 @@ class Store(MemoryStore):
             await asyncio.sleep(0)
             if name in self.gates:
                 await self.gates[name].wait()
-            if name in self.fails:
+            if self._goes_wrong(name, self.fails):
                 raise Unavailable(f"{name} fails")
         except BaseException:
             if asyncio.iscoroutine(step):
@@ -139,9 +141,15 @@ class Store(MemoryStore):
             raise
         result = await step
         await asyncio.sleep(0)
-        if name in self.loses:
+        if self._goes_wrong(name, self.loses):
             raise Unavailable(f"{name} is not confirmed")
         return result
+
+    def _goes_wrong(self, name: str, faulty: set[str]) -> bool:
+        is_wrong = name in faulty
+        if self.is_brief:
+            faulty.discard(name)
+        return is_wrong
 
     async def accept(
         self, message: Message, letter: Letter, identity: Identity, *, despite: int | None = None

@@ -452,6 +452,20 @@ async def test_the_outcome_is_durable_while_the_refresh_that_it_needs_is_still_u
     assert await house.state(taken.message) is State.SENT
 
 
+async def test_a_message_whose_time_passes_during_the_refresh_is_not_tried_again() -> None:
+    house = await House(mappings=mapping_set('expires_after = "3s"')).open()
+    opening = house.issuer.hold_back()
+    house.zalo.script = [REJECTED]
+    taken = await house.post()
+    await settled()
+    house.clock.turn(3 * SECOND)
+    opening.set()
+    await house.quiet()
+    await house.turn()
+    message = await house.now(taken.message)
+    assert (message.state, message.attempts) == (State.EXPIRED, 1)
+
+
 # -- leases, crashes and the end --
 
 
@@ -591,6 +605,22 @@ async def test_a_turn_that_has_claimed_before_the_drain_is_part_of_what_is_drain
     assert await house.state(message) is State.SENT
     assert len(house.zalo.requests) == 2
     await running
+
+
+async def test_a_turn_that_is_under_way_when_the_drain_begins_claims_nothing_more() -> None:
+    house = await House().open()
+    house.zalo.script = [deferred(-100)]
+    message = await house.send()
+    house.clock.turn(SECOND)
+    house.store.gates["letter"] = asyncio.Event()
+    running = asyncio.create_task(house.dispatch.run())
+    await until(lambda: house.store.counts.get("letter", 0) == 1)
+    draining = asyncio.create_task(house.dispatch.drain())
+    await settled()
+    house.store.gates["letter"].set()
+    await draining
+    await running
+    assert (await house.now(message)).attempts == 1
 
 
 async def test_a_deferred_message_is_not_tried_again_while_stopping() -> None:

@@ -208,6 +208,7 @@ async def test_a_refusal_while_the_store_is_away_counts_once() -> None:
     refreshing = asyncio.create_task(house.tokens.fresh("main"))
     await asyncio.sleep(20)
     house.store.fails.clear()
+    house.issuer.on_refresh = None
     await refreshing
     house.clock.turn(30 * SECOND)
     assert value(await house.tokens.fresh("main")) is not None

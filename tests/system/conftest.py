@@ -1,4 +1,4 @@
-"""A simulator, a stage and a gateway for each module, and a stage of its own for each test that asks for one."""
+"""One simulator for all, a stage and a gateway for each module, and a stage of its own for each test that asks."""
 
 import shutil
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 from tests.system.stage import ROOT, Process, Stage
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     process = Process(["simulator", "--port", "0"], tmp_path_factory.mktemp("simulator") / "simulator.log")
     yield process

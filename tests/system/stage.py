@@ -215,7 +215,8 @@ role = "operator"
 
     def sent(self, tracking_id: str) -> list[Any]:
         """The messages that the simulator took under this tracking_id."""
-        return [it for it in self.ledger()["messages"] if it["tracking_id"] == tracking_id]
+        told = self.simulator.ask("GET", f"/__sim/ledger?tracking_id={tracking_id}").body
+        return [it for it in told["messages"] if it["tracking_id"] == tracking_id]
 
     def ledger(self) -> Any:
         """What Zalo would know."""

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import random
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -231,6 +232,22 @@ def test_nothing_that_stands_in_a_path_query_or_header_is_our_fault(gateway: Pro
             connection.sendall(line + b"\r\n" + head.encode() + b"X-Odd: \xff\xfe\r\n\r\n")
             status = connection.makefile("rb").readline().split()[1]
         assert status < b"500", (line, status)
+
+
+def test_no_mutation_of_an_event_is_our_fault(gateway: Process) -> None:
+    chances = random.Random(11)
+    whole = json.dumps(order("a-mutated"), ensure_ascii=False).encode()
+    headers = {"Authorization": f"Bearer {KEYS['checkout']}", "Content-Type": "application/json"}
+    with closing(http.client.HTTPConnection(urlsplit(gateway.url).netloc, timeout=10)) as connection:
+        for _ in range(600):
+            body = bytearray(whole)
+            for _ in range(chances.randint(1, 4)):
+                at = chances.randrange(len(body))
+                body[at : at + chances.randint(0, 2)] = chances.randbytes(chances.randint(0, 2))
+            connection.request("POST", "/v1/events/preview", bytes(body), headers)
+            response = connection.getresponse()
+            response.read()
+            assert response.status in (200, 400, 403, 422), bytes(body)
 
 
 def test_a_public_door_has_only_what_zalo_calls(stage: Stage) -> None:

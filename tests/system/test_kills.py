@@ -3,12 +3,14 @@
 import random
 import threading
 import time
+from collections.abc import Iterator
 from http.client import HTTPException
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.system.stage import Speaker, Stage, eventually, order
+from tests.system.stage import Process, Speaker, Stage, eventually, order
 
 pytestmark = pytest.mark.system
 
@@ -16,6 +18,14 @@ KILLS = 30
 CALLERS = 8
 PAUSE_S = 0.01
 LONGEST_LIFE_S = 0.4
+
+
+@pytest.fixture
+def simulator(tmp_path: Path) -> Iterator[Process]:
+    """One of its own: its clock runs fast in the end, and what it knows at most is little."""
+    process = Process(["simulator", "--port", "0"], tmp_path / "simulator.log")
+    yield process
+    process.stop()
 
 
 class Callers:

@@ -122,6 +122,7 @@ def test_a_lost_refresh_is_not_tried_again_after_a_restart(stage: Stage) -> None
         stage.fault(at="refresh", do="cut", count=1)
         gateway.post(order("t-restart"))
     with stage.serving(has_grant=False) as gateway:
+        assert check_of(gateway)["status"] == "warning", "also while its access token may still work"
         assert gateway.post(order("t-restart")).body["reason"] == "credentials"
         assert len(refreshes(stage, before)) == 1
 
