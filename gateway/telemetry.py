@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -100,11 +101,11 @@ class Telemetry:
 
     def _event(self, about: dict[str, Any]) -> None:
         event_type = about["type"] if about["type"] in self._known_types() else "unmapped"
-        self._numbers.events.labels(event_type, about["outcome"]).inc()
+        self._numbers.events(event_type, about["outcome"]).inc()
 
     def _accepted(self, about: dict[str, Any]) -> None:
         message: Message = about["message"]
-        self._numbers.messages.labels(message.state.status).inc()
+        self._numbers.messages(message.state.status).inc()
         self._log.debug("accepted", **_of(message))
 
     def _attempted(self, about: dict[str, Any]) -> None:
@@ -112,13 +113,13 @@ class Telemetry:
         outcome: Outcome = about["outcome"]
         name, error = _said(outcome)
         numbers = self._numbers
-        numbers.attempts.labels(message.account, name, error).inc()
-        numbers.messages.labels(message.state.status).inc()
+        numbers.attempts(message.account, name, error).inc()
+        numbers.messages(message.state.status).inc()
         begun = next((line.at for line in reversed(message.timeline) if line.fact == "claim"), message.accepted_at)
-        numbers.send_seconds.labels(message.account).observe((message.updated_at - begun).total_seconds())
+        numbers.send_seconds(message.account).observe((message.updated_at - begun).total_seconds())
         if isinstance(outcome, Accepted):
             waited = (message.updated_at - message.accepted_at).total_seconds()
-            numbers.accept_to_sent.labels(message.account, message.priority).observe(waited)
+            numbers.accept_to_sent(message.account, message.priority).observe(waited)
             if outcome.quota is not None and outcome.quota.remaining is not None:
                 numbers.quota.labels(message.account).set(outcome.quota.remaining)
         log = self._log.info if isinstance(outcome, Accepted) else self._log.warning
@@ -126,32 +127,32 @@ class Telemetry:
 
     def _changed(self, about: dict[str, Any]) -> None:
         message: Message = about["message"]
-        self._numbers.messages.labels(message.state.status).inc()
+        self._numbers.messages(message.state.status).inc()
         self._log.warning("expired", **_of(message))
 
     def _receipt(self, about: dict[str, Any]) -> None:
         message: Message = about["message"]
         if message.state is State.DELIVERED and message.timeline[-1].cause is None:
-            self._numbers.messages.labels("delivered").inc()
+            self._numbers.messages("delivered").inc()
             waited = (message.delivered_at or message.updated_at) - message.accepted_at
-            self._numbers.accept_to_delivered.labels(message.account).observe(max(0.0, waited.total_seconds()))
+            self._numbers.accept_to_delivered(message.account).observe(max(0.0, waited.total_seconds()))
         self._log.info("receipt", **_of(message))
 
     def _refreshed(self, about: dict[str, Any]) -> None:
-        self._numbers.refreshes.labels(about["account"], about["outcome"]).inc()
+        self._numbers.refreshes(about["account"], about["outcome"]).inc()
         log = self._log.info if about["outcome"] == "rotated" else self._log.error
         log("refreshed", account=about["account"], outcome=about["outcome"])
 
     def _webhook(self, about: dict[str, Any]) -> None:
         verdict: Verdict = about["verdict"]
         name = type(verdict).__name__.lower()
-        self._numbers.webhooks.labels(about["account"], name).inc()
+        self._numbers.webhooks(about["account"], name).inc()
         (self._log.warning if name == "forged" else self._log.debug)(
             "webhook", account=about["account"], verdict=name
         )
 
     def _mappings_loaded(self, about: dict[str, Any]) -> None:
-        self._numbers.mapping_reloads.labels("loaded").inc()
+        self._numbers.mapping_reloads("loaded").inc()
         self._numbers.mappings_loaded_at = time.monotonic()
         self._log.info("mappings-loaded", count=about["count"], version=about["version"])
 
@@ -169,14 +170,17 @@ class _Numbers:
     """Every metric, with the prefix and base units of the contract."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"zns_gateway_{name}", text, labels, registry=registry)
+        # Looking a number up by its labels costs more than counting, so those on the way of a message are kept by
+        # them; there are few, since labels come from closed lists.
+        def counter(name: str, text: str, *labels: str) -> Callable[..., Counter]:
+            return cache(Counter(f"zns_gateway_{name}", text, labels, registry=registry).labels)
 
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(f"zns_gateway_{name}", text, labels, registry=registry)
 
-        def seconds(name: str, text: str, *labels: str) -> Histogram:
-            return Histogram(f"zns_gateway_{name}_seconds", text, labels, registry=registry, buckets=_SECONDS)
+        def seconds(name: str, text: str, *labels: str) -> Callable[..., Histogram]:
+            whole = f"zns_gateway_{name}_seconds"
+            return cache(Histogram(whole, text, labels, registry=registry, buckets=_SECONDS).labels)
 
         self.events = counter("events", "Events posted, by type and what was answered", "type", "outcome")
         self.messages = counter("messages", "Messages that came to a status", "status")

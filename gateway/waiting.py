@@ -11,8 +11,13 @@ from .core.message import Message
 from .ports import Clock, Ledger
 
 # Another process may be the one that sends: then its word is found in the Ledger.
-_LOOK_EVERY_S: Final = 0.25
+_LOOK_EVERY_S: Final = 0.5
 _OWN_TURN: Final = frozenset({None, Reason.RETRY, Reason.RATE})
+
+
+def _give_up(waiter: "asyncio.Future[Message | None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 class Waiting:
@@ -21,7 +26,7 @@ class Waiting:
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
-        self._waiters: dict[str, set[asyncio.Future[Message]]] = {}
+        self._waiters: dict[str, set[asyncio.Future[Message | None]]] = {}
         self._is_closed = False
 
     def close(self) -> None:
@@ -29,7 +34,7 @@ class Waiting:
         self._is_closed = True
         for waiters in self._waiters.values():
             for waiter in waiters:
-                waiter.cancel()
+                _give_up(waiter)
 
     def tell(self, message: Message) -> None:
         """Everyone who waits for this message has it as it is now."""
@@ -42,15 +47,15 @@ class Waiting:
         loop = asyncio.get_running_loop()
         end = loop.time() + patience.total_seconds()
         while not self._is_closed and (left := end - loop.time()) > 0 and self._is_worth_waiting(message, left):
-            changed = loop.create_future()
+            changed: asyncio.Future[Message | None] = loop.create_future()
             self._waiters.setdefault(message.tracking_id, set()).add(changed)
+            look = loop.call_later(min(left, _LOOK_EVERY_S), _give_up, changed)
             try:
-                done, _ = await asyncio.wait((changed,), timeout=min(left, _LOOK_EVERY_S))
+                told = await changed
             finally:
+                look.cancel()
                 self._forget(message.tracking_id, changed)
-            if changed.cancelled():
-                break
-            message = changed.result() if done else await self._looked_up(message)
+            message = told or await self._looked_up(message)
         return message
 
     async def _looked_up(self, message: Message) -> Message:
@@ -68,7 +73,7 @@ class Waiting:
             return message.reason in _OWN_TURN
         return message.next_attempt_at <= self._clock() + timedelta(seconds=left_s)
 
-    def _forget(self, tracking_id: str, waiter: "asyncio.Future[Message]") -> None:
+    def _forget(self, tracking_id: str, waiter: "asyncio.Future[Message | None]") -> None:
         waiters = self._waiters.get(tracking_id)
         if waiters is not None:
             waiters.discard(waiter)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from gateway.core.event import Event
 from gateway.core.identity import Identity, TrackingId, canonical, identify
 
-PINNED_BY_EVENT = TrackingId("m973jlocd7k5ij7u4fp11qbdqa")
-PINNED_BY_KEY = TrackingId("llvovv9o80e0a6549bipblb58b")
+PINNED_BY_EVENT = TrackingId("b24e39d70c69e8594cfe23f210")
+PINNED_BY_KEY = TrackingId("ad7f8ffd38401c0518a44ae595")
 ALPHABET = frozenset(string.digits + string.ascii_lowercase)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 INTEGERS = st.integers(-(2**63), 2**64 - 1)
