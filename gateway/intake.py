@@ -203,5 +203,6 @@ def unmapped(event_type: str, nearest: list[str]) -> UnmappedEvent:
 def _conflict(tracking_id: str) -> IdempotencyConflict:
     return IdempotencyConflict(
         f"this identity belongs to message {tracking_id}, which was made from another type or other data; "
-        "give a new event a new id (and a new Idempotency-Key)"
+        "give a new event a new id (and a new Idempotency-Key)",
+        tracking_id=tracking_id,
     )

@@ -136,6 +136,10 @@ class IdempotencyConflict(GatewayError):
     code = "idempotency-conflict"
     title = "This identity was used before with another event"
 
+    def __init__(self, detail: str, *, tracking_id: str) -> None:
+        super().__init__(detail)
+        self.tracking_id = tracking_id
+
 
 class TooManyRequests(GatewayError):
     """A limit of the caller's or of the queue is reached; come back after `retry_after_s`."""

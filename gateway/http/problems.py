@@ -78,6 +78,7 @@ def problem_of(error: errors.GatewayError) -> Problem:
         detail=error.detail,
         code=error.code,
         retryable=row.is_retryable,
+        tracking_id=error.tracking_id if isinstance(error, errors.IdempotencyConflict) else None,
         errors=tuple(FaultView(fault.pointer, fault.detail) for fault in error.errors),
     )
 

@@ -43,6 +43,8 @@ def every(kind: type[GatewayError]) -> Iterator[type[GatewayError]]:
 def made(kind: type[GatewayError]) -> GatewayError:
     if kind is errors.TooManyRequests:
         return errors.TooManyRequests("too fast", retry_after_s=7)
+    if kind is errors.IdempotencyConflict:
+        return errors.IdempotencyConflict("was used", tracking_id="t-1")
     return kind("what is wrong", errors=[Fault("/data/x", "is wrong")])
 
 
@@ -59,7 +61,8 @@ def test_a_problem_has_every_member_that_it_must_have(kind: type[GatewayError]) 
     error = made(kind)
     told = msgspec.json.decode(problems.encode(problems.problem_of(error)))
     members = ["type", "title", "status", "detail", "code", "retryable"]
-    assert list(told) == members + (["errors"] if error.errors else [])
+    further = ["tracking_id"] if kind is errors.IdempotencyConflict else ["errors"] if error.errors else []
+    assert list(told) == members + further
     assert told["status"] == CONTRACT[kind.code]
     assert told["retryable"] is (CONTRACT[kind.code] in (429, 503))
     assert told["type"].endswith(kind.code)
