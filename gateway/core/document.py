@@ -31,7 +31,9 @@ def read_document(body: bytes) -> Any:
     except RecursionError:
         raise _malformed(f"the body is nested deeper than {MAX_DEPTH}") from None
     except json.JSONDecodeError as error:
-        raise _malformed(f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+        raise _malformed(
+            f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from None
     except _Refused as error:
         raise _malformed(str(error)) from None
     # A text with so few brackets cannot be nested too deeply, and one without escapes cannot hide a surrogate.

@@ -50,9 +50,7 @@ def written() -> dict[State, dict[Fact, Cell]]:
     facts = [Fact(name) for name in header[1:]]
     states = {row[0]: PLAIN[row[0]] for row in rows}
     assert all(isinstance(state, State) for state in states.values())
-    return {
-        State(str(states[row[0]])): dict(zip(facts, map(cell_of, row[1:]), strict=True)) for row in rows
-    }
+    return {State(str(states[row[0]])): dict(zip(facts, map(cell_of, row[1:]), strict=True)) for row in rows}
 
 
 @pytest.mark.parametrize("state", State)

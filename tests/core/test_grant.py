@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from gateway.core.grant import AccessToken, Grant, Intent, RefreshToken, Rotated, Trouble, first_grant
+from gateway.core.grant import AccessToken, Intent, RefreshToken, Rotated, Trouble, first_grant
 
 NOON = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -71,7 +71,10 @@ def test_a_new_pair_is_the_next_generation_and_nothing_of_the_old_one_is_kept() 
 def test_every_change_has_a_version_of_its_own() -> None:
     intended = GRANT.intended("us", NOON)
     changed = [
-        GRANT.proven(NOON), GRANT.troubled(trouble(is_final=True)), intended, GRANT.rotated(PAIR, NOON),
+        GRANT.proven(NOON),
+        GRANT.troubled(trouble(is_final=True)),
+        intended,
+        GRANT.rotated(PAIR, NOON),
         first_grant("main", PAIR, NOON, before=GRANT),
     ]
     assert {grant.version for grant in changed} == {GRANT.version + 1}

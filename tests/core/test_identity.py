@@ -18,7 +18,9 @@ ALPHABET = frozenset(string.digits + string.ascii_lowercase)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 INTEGERS = st.integers(-(2**63), 2**64 - 1)
 SCALARS = st.none() | st.booleans() | INTEGERS | st.floats(allow_nan=False, allow_infinity=False) | TEXT
-VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4), max_leaves=12)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4), max_leaves=12
+)
 
 
 def event(data: Any = None, **changes: Any) -> Event:
@@ -34,13 +36,15 @@ def same(one: Any, other: Any) -> bool:
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
-    return type(one) in (int, float) and type(other) in (int, float) and one == other or (
+    return (type(one) in (int, float) and type(other) in (int, float) and one == other) or (
         type(one) is type(other) and one == other
     )
 
 
 @given(TEXT, TEXT, TEXT, st.none() | TEXT)
-def test_a_tracking_id_is_26_of_the_36_plain_characters(caller: str, source: str, event_id: str, key: str | None) -> None:
+def test_a_tracking_id_is_26_of_the_36_plain_characters(
+    caller: str, source: str, event_id: str, key: str | None
+) -> None:
     for mode in ("live", "development"):
         identity = identify(mode=mode, caller=caller, event=event(source=source, id=event_id), key=key)
         assert all(len(name) == 26 and set(name) <= ALPHABET for name in identity.names)
@@ -56,7 +60,8 @@ def test_a_tracking_id_never_changes_from_one_release_to_the_next() -> None:
 @given(st.lists(st.tuples(TEXT, TEXT, TEXT), min_size=2, max_size=2, unique=True))
 def test_where_one_part_ends_and_the_next_begins_counts(parts: list[tuple[str, str, str]]) -> None:
     first, second = (
-        identify(mode="live", caller=caller, event=event(source=source, id=event_id)) for caller, source, event_id in parts
+        identify(mode="live", caller=caller, event=event(source=source, id=event_id))
+        for caller, source, event_id in parts
     )
     assert first.by_event != second.by_event
 
@@ -64,7 +69,13 @@ def test_where_one_part_ends_and_the_next_begins_counts(parts: list[tuple[str, s
 def test_neighbouring_parts_are_not_run_together() -> None:
     names = {
         identify(mode="live", caller=caller, event=event(source=source, id=event_id)).by_event
-        for caller, source, event_id in [("a", "b", "c"), ("ab", "", "c"), ("", "ab", "c"), ("a", "bc", ""), ('a","b', "", "c")]
+        for caller, source, event_id in [
+            ("a", "b", "c"),
+            ("ab", "", "c"),
+            ("", "ab", "c"),
+            ("a", "bc", ""),
+            ('a","b', "", "c"),
+        ]
     }
     assert len(names) == 5
 

@@ -95,7 +95,11 @@ def silent(message: Message) -> Message:
     """What the table says of `silent`, which no flow causes yet."""
     cell = NEXT[message.state][Fact.SILENT]
     assert cell is not Special.NEVER
-    return msgspec.structs.replace(message, state=cell, version=message.version + 1) if isinstance(cell, State) else message
+    return (
+        msgspec.structs.replace(message, state=cell, version=message.version + 1)
+        if isinstance(cell, State)
+        else message
+    )
 
 
 # -- one attempt, every order --
@@ -149,7 +153,13 @@ def test_every_order_of_the_evidence_about_an_attempt_ends_alike(
             message = after(message, fact, now)
             if begins_again and message.state is State.QUEUED_AGAIN:
                 message = begun(message, now)
-        what_it_knows = (message.state, message.msg_id, message.other_msg_ids, message.sent_at, message.delivered_at)
+        what_it_knows = (
+            message.state,
+            message.msg_id,
+            message.other_msg_ids,
+            message.sent_at,
+            message.delivered_at,
+        )
         ends.add((*what_it_knows, message.error, message.quota if Fact.ACCEPTED in facts else None))
     assert len(ends) == 1
 
@@ -285,7 +295,7 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=80, stateful_step_count=25, deadline=None)
+TestLife.settings = settings(max_examples=200, stateful_step_count=25, deadline=None)
 
 
 # -- single promises --

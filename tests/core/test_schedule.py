@@ -22,7 +22,9 @@ from gateway.core.schedule import (
 )
 
 MOMENTS = st.datetimes(
-    datetime(2020, 1, 1), datetime(2035, 12, 31), timezones=st.sampled_from([UTC, VIETNAM, timezone(-timedelta(hours=11))])
+    datetime.fromisoformat("2020-01-01"),
+    datetime.fromisoformat("2035-12-31"),
+    timezones=st.sampled_from([UTC, VIETNAM, timezone(-timedelta(hours=11))]),
 )
 CHANCES = st.floats(0, 1)
 STEP = timedelta(microseconds=1)
@@ -119,7 +121,9 @@ def test_the_start_is_quiet_and_the_end_is_not(hours: QuietHours, now: str, unti
 
 
 @given(MOMENTS, st.times(), st.times())
-def test_quiet_ends_within_a_day_at_its_end_and_then_it_is_not_quiet(now: datetime, start: time, end: time) -> None:
+def test_quiet_ends_within_a_day_at_its_end_and_then_it_is_not_quiet(
+    now: datetime, start: time, end: time
+) -> None:
     hours = QuietHours(start, end)
     until = hours.until(now)
     if until is not None:
@@ -136,7 +140,18 @@ def test_quiet_hours_are_read_from_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["22:00", "22-06", "22:00-22:00", "24:00-06:00", "22:60-06:00", "22:00-6:00", " 22:00-06:00", "٢٢:00-06:00", "22:00-06:00\n"]
+    "text",
+    [
+        "22:00",
+        "22-06",
+        "22:00-22:00",
+        "24:00-06:00",
+        "22:60-06:00",
+        "22:00-6:00",
+        " 22:00-06:00",
+        "٢٢:00-06:00",
+        "22:00-06:00\n",
+    ],
 )
 def test_other_text_is_no_quiet_hours(text: str) -> None:
     with pytest.raises(ValueError, match="two different times"):
@@ -170,15 +185,20 @@ def test_the_longest_delay_doubles_with_each_try_up_to_the_cap(tries: int, longe
     assert BACKOFF.delay(tries, 0.0) == SHORTEST_DELAY
 
 
-@given(MOMENTS, st.sampled_from(Until), st.integers(1, 50), CHANCES, st.none() | st.integers(1, 86400), st.integers(1, 10**7))
+@given(
+    MOMENTS,
+    st.sampled_from(Until),
+    st.integers(1, 50),
+    CHANCES,
+    st.none() | st.integers(1, 86400),
+    st.integers(1, 10**7),
+)
 def test_jitter_alone_never_carries_a_message_past_its_expiry(
     now: datetime, until: Until, tries: int, chance: float, retry_after_s: int | None, life_ms: int
 ) -> None:
     expires_at = now + timedelta(milliseconds=life_ms)
     earliest = earliest_try(until, now)
-    chosen = next_try(
-        deferred(until, retry_after_s), tries, now, expires_at, backoff=BACKOFF, chance=chance
-    )
+    chosen = next_try(deferred(until, retry_after_s), tries, now, expires_at, backoff=BACKOFF, chance=chance)
     if earliest is None or chosen is None:
         assert earliest is chosen is None
         assert until is Until.CURE
@@ -191,7 +211,11 @@ def test_jitter_alone_never_carries_a_message_past_its_expiry(
 
 @given(MOMENTS, CHANCES)
 def test_mornings_and_days_are_spread_a_little_so_that_not_all_come_at_once(now: datetime, chance: float) -> None:
-    for until, exact in [(Until.MORNING, next_morning), (Until.NEXT_DAY, next_day), (Until.NEXT_MONTH, next_month)]:
+    for until, exact in [
+        (Until.MORNING, next_morning),
+        (Until.NEXT_DAY, next_day),
+        (Until.NEXT_MONTH, next_month),
+    ]:
         chosen = next_try(deferred(until), 1, now, now + timedelta(days=60), backoff=BACKOFF, chance=chance)
         assert chosen is not None
         assert exact(now) <= chosen <= exact(now) + MORNING_SPREAD

@@ -99,7 +99,7 @@ class Clock:
 async def until(condition: Callable[[], bool], patience_s: float = 30) -> None:
     """The condition holds; it is looked at whenever everyone else waits."""
     async with asyncio.timeout(patience_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - simulated time: this is what waiting on a condition means here
             await asyncio.sleep(0.01)
 
 
@@ -348,12 +348,18 @@ total = '{{{{ data.total | vnd }}}}'
 """
 
 
-def mapping_set(top: str = "", *, types: Sequence[str] = ("order.paid",), account: str = "main", template: str = "400001") -> MappingSet:
+def mapping_set(
+    top: str = "", *, types: Sequence[str] = ("order.paid",), account: str = "main", template: str = "400001"
+) -> MappingSet:
     text = MAPPING.format(top=f'account = "{account}"\n{top}', template=template)
-    return compile_mappings({f"{one}.toml": text.encode() for one in types}, templates={}, accounts=["main", "other"])
+    return compile_mappings(
+        {f"{one}.toml": text.encode() for one in types}, templates={}, accounts=["main", "other"]
+    )
 
 
-def event(event_id: str = "evt-1", *, event_type: str = "order.paid", total: int = 1000, phone: str = "0912345678") -> Event:
+def event(
+    event_id: str = "evt-1", *, event_type: str = "order.paid", total: int = 1000, phone: str = "0912345678"
+) -> Event:
     return Event(event_id, "/checkout", event_type, {"total": total, "phone": phone})
 
 
@@ -382,9 +388,7 @@ class House:
         self.chance = 0.0
         rules = rules or {"main": AccountRules()}
         apps = {account: App("app", "app-secret") for account in rules}
-        self.tokens = Tokens(
-            self.store, self.issuer, apps, self.clock, self.notes, owner=owner, deadline=LEASE
-        )
+        self.tokens = Tokens(self.store, self.issuer, apps, self.clock, self.notes, owner=owner, deadline=LEASE)
         self.gates = Gates(
             self.store,
             rules,
@@ -406,7 +410,7 @@ class House:
             owner=owner,
             lease=LEASE,
             backoff=Backoff(SECOND, timedelta(minutes=5)),
-            app_secret={}.get,
+            app_secret=lambda _: None,
         )
         self.intake = Intake(
             self.store,
@@ -423,7 +427,9 @@ class House:
     async def open(self, *, grant: Grant | None = None) -> "House":
         """Everything that the start does; the account has a grant."""
         if await self.store.grant("main") is None:
-            await self.store.put_grant(grant or first_grant("main", pair(1), self.clock(), before=None), expected=0)
+            await self.store.put_grant(
+                grant or first_grant("main", pair(1), self.clock(), before=None), expected=0
+            )
         await self.gates.reload(self.clock())
         await self.tokens.reload()
         await self.dispatch.recover()

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import time, timedelta
+from typing import Any
 
 import pytest
 
@@ -123,7 +124,7 @@ async def test_what_was_accepted_is_answered_whatever_the_mappings_say_now() -> 
     ],
 )
 async def test_a_refused_event_leaves_no_identity_behind(
-    changes: dict[str, str], refusal: type[GatewayError]
+    changes: dict[str, Any], refusal: type[GatewayError]
 ) -> None:
     house = await House().open()
     with pytest.raises(refusal):
@@ -134,7 +135,9 @@ async def test_a_refused_event_leaves_no_identity_behind(
 async def test_a_mapping_that_cannot_be_filled_leaves_no_identity_behind() -> None:
     house = await House().open()
     with pytest.raises(MappingFailed):
-        await house.intake.accept(Event("evt-1", "/checkout", "order.paid", {"total": 1.5, "phone": "0912345678"}), CALLER)
+        await house.intake.accept(
+            Event("evt-1", "/checkout", "order.paid", {"total": 1.5, "phone": "0912345678"}), CALLER
+        )
     assert (await house.send()).state is State.SENT
 
 
@@ -256,7 +259,7 @@ async def test_a_message_that_may_go_is_born_with_its_attempt_begun() -> None:
 
 
 async def test_a_message_waits_for_its_not_before_and_its_life_counts_from_there() -> None:
-    mappings = mapping_set("not_before = '{{ \"2026-11-23T09:00:00Z\" }}'\nexpires_after = \"1h\"")
+    mappings = mapping_set('not_before = \'{{ "2026-11-23T09:00:00Z" }}\'\nexpires_after = "1h"')
     house = await House(mappings=mappings).open()
     message = await house.send()
     start = NOON + 4 * HOUR
@@ -270,7 +273,9 @@ async def test_a_message_waits_for_its_not_before_and_its_life_counts_from_there
 
 @pytest.mark.parametrize(("wish", "state"), [("defer", State.QUEUED), ("ignore", State.SENT)])
 async def test_quiet_hours_hold_back_what_does_not_ignore_them(wish: str, state: State) -> None:
-    house = await House(mappings=mapping_set(f'quiet_hours = "{wish}"'), rules={"main": AccountRules(0, NIGHT)}).open()
+    house = await House(
+        mappings=mapping_set(f'quiet_hours = "{wish}"'), rules={"main": AccountRules(0, NIGHT)}
+    ).open()
     house.clock.turn(timedelta(hours=10))
     message = await house.send()
     assert message.state is state
@@ -281,7 +286,9 @@ async def test_quiet_hours_hold_back_what_does_not_ignore_them(wish: str, state:
 
 
 async def test_what_quiet_hours_carry_past_the_expiry_has_expired_at_once() -> None:
-    house = await House(mappings=mapping_set('expires_after = "8h"'), rules={"main": AccountRules(0, NIGHT)}).open()
+    house = await House(
+        mappings=mapping_set('expires_after = "8h"'), rules={"main": AccountRules(0, NIGHT)}
+    ).open()
     house.clock.turn(timedelta(hours=10))
     assert (await house.send()).state is State.EXPIRED
     house.clock.turn(SECOND)
@@ -298,7 +305,7 @@ async def test_over_the_account_s_rate_a_message_waits_for_its_turn() -> None:
 
 
 @pytest.mark.parametrize("narrow", [{}, {"template_id": "400001"}, {"event_type": "order.paid"}])
-async def test_what_is_held_waits_with_the_hold_s_reason_and_burns_no_attempt(narrow: dict[str, str]) -> None:
+async def test_what_is_held_waits_with_the_hold_s_reason_and_burns_no_attempt(narrow: dict[str, Any]) -> None:
     house = await House().open()
     hold = Hold("main", Reason.OPERATOR, house.clock(), "why", "cure", **narrow)
     await house.gates.hold(hold)

@@ -1,11 +1,12 @@
 """One fresh token for everyone, one refresher at a time, and no refresh token presented on a guess."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
 from gateway.core.errors import CannotStart
-from gateway.core.grant import Dead, Grant, Lost, NotPresented, Refused, RefreshResult, Rotated, first_grant
+from gateway.core.grant import Dead, Grant, Lost, NotPresented, RefreshResult, Refused, Rotated, first_grant
 from gateway.ports import Token
 from gateway.tokens import adopt
 
@@ -185,7 +186,7 @@ async def test_refused_is_kept_and_tried_again_after_30_s_then_with_backoff_to_h
             moments.append(round((house.clock() - begun).total_seconds()))
             assert trouble_of(house) in {("refused", False), None}
         house.clock.turn(5 * SECOND)
-    gaps = [later - earlier for earlier, later in zip(moments, moments[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(moments)]
     assert gaps[:9] == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
     assert set(house.issuer.presented[:12]) == {"refresh-1"}
 
@@ -226,7 +227,9 @@ async def test_what_did_not_leave_us_is_tried_again_soon_and_does_not_count() ->
 
 
 @pytest.mark.parametrize("answer", [NotPresented("dns"), Refused("busy"), Dead("dead"), Lost("cut"), pair(2)])
-async def test_the_answer_is_recorded_although_somebody_else_wrote_while_it_was_awaited(answer: RefreshResult) -> None:
+async def test_the_answer_is_recorded_although_somebody_else_wrote_while_it_was_awaited(
+    answer: RefreshResult,
+) -> None:
     house = await worn()
     house.issuer.script = [answer]
     house.issuer.on_refresh = lambda _: _prove(house)

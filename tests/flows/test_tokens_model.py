@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gateway.core.errors import Unavailable
-from gateway.core.grant import Dead, Lost, NotPresented, Refused, RefreshResult, first_grant
+from gateway.core.grant import Dead, Lost, NotPresented, RefreshResult, Refused, first_grant
 from gateway.tokens import App, Tokens, adopt
 
 from .stage import LEASE, TOKEN_LIFE, Clock, Notes, Store, TimelessLoop, pair
@@ -67,7 +67,9 @@ class Replicas(RuleBasedStateMachine):
     def made(self, number: int) -> Tokens:
         owner = f"{number}.{self.lives[number]}"
         oracle = Oracle(self, number, self.lives[number])
-        return Tokens(self.store, oracle, {"main": App("app", "s")}, self.clock, Notes(), owner=owner, deadline=LEASE)
+        return Tokens(
+            self.store, oracle, {"main": App("app", "s")}, self.clock, Notes(), owner=owner, deadline=LEASE
+        )
 
     def go(self, step: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(step)
