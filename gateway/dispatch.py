@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from .core.delivery import NEVER_LEFT, NO_OUTCOME, NO_TOKEN, Accepted, Deferred, Outcome, Reason, Until
-from .core.errors import Unavailable
+from .core.errors import CannotOpen, Unavailable
 from .core.hold import Hold
 from .core.message import Attempt, Letter, Message, claimed, concluded, expired, waiting
 from .core.schedule import Backoff, next_try
@@ -24,6 +24,7 @@ LEASE_MARGIN: Final = timedelta(seconds=5)
 """How much longer than a whole exchange an attempt's lease is: the request begins within it or not at all."""
 
 _RECORD_AGAIN_S: Final = 0.5
+_SEALED_PAUSE: Final = timedelta(minutes=5)
 
 
 class Dispatch:
@@ -259,8 +260,14 @@ class Dispatch:
         await asyncio.gather(*steps)  # together, so that one commit serves many claims
 
     async def _send_one(self, message: Message) -> None:
-        """The message is on its way, unless another process was faster or we are stopping."""
-        letter = await self._ledger.letter(message.tracking_id)
+        """The message is on its way, unless another process was faster, we are stopping, or its letter does not open."""
+        try:
+            letter = await self._ledger.letter(message.tracking_id)
+        except CannotOpen as error:
+            self._observer.fact("letter-sealed", cause=error.detail, cure="put the key back into secrets.keys")
+            now = self._clock()
+            await self._put_off(message, Obstacle(Reason.CONFIGURATION, now + _SEALED_PAUSE), now)
+            return
         if letter is None or self._is_stopping:
             return
         begun = await self._claim(message, self._clock())

@@ -118,9 +118,6 @@ class Ledger(Protocol):
     async def due(self, account: str, now: datetime, *, held: Collection[Hold], limit: int) -> Sequence[Message]:
         """Queued messages whose time has come and that no hold covers, urgent ones first, then the longest due."""
 
-    async def probe(self, hold: Hold, now: datetime) -> Message | None:
-        """The one message to try first of all that `hold` covers."""
-
     async def overdue(self, now: datetime, limit: int) -> Sequence[Message]:
         """Queued messages whose time has passed."""
 

@@ -37,7 +37,9 @@ _FIELDS: Final = (
     "signal",
     "outcome",
 )
-_SERIOUS: Final = frozenset({"held", "store-unavailable", "template-blocked", "mapping-reload-failed"})
+_SERIOUS: Final = frozenset(
+    {"held", "store-unavailable", "template-blocked", "letter-sealed", "mapping-reload-failed"}
+)
 
 
 class Telemetry:
@@ -96,7 +98,7 @@ class Telemetry:
         for grant in grants:
             left = (grant.expires_at - now).total_seconds()
             self._numbers.token_seconds.labels(grant.account, "access").set(left)
-            refresh_left = (grant.consented_at - now).total_seconds() + 90 * 86400
+            refresh_left = (grant.obtained_at - now).total_seconds() + 90 * 86400
             self._numbers.token_seconds.labels(grant.account, "refresh").set(refresh_left)
 
     def _event(self, about: dict[str, Any]) -> None:

@@ -103,7 +103,7 @@ def _row(account: str, grant: Grant | None, moment: datetime) -> dict[str, Any]:
         "generation": grant.generation,
         "refreshed_at": grant.obtained_at,
         "access_expires_at": grant.expires_at,
-        "refresh_expires_at": grant.consented_at + REFRESH_LIFE,
+        "refresh_expires_at": grant.obtained_at + REFRESH_LIFE,
         "has_worked": grant.proven_at is not None,
         "detail": None if trouble is None else trouble.detail,
         "since": None if trouble is None else trouble.since,
@@ -119,7 +119,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         "generation",
         "last refreshed",
         "access token until",
-        "consent until about",
+        "refresh token until about",
     ):
         table.add_column(heading)
     for row in rows:

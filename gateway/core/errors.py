@@ -173,6 +173,13 @@ class CannotStart(GatewayError):
     title = "The command cannot do this"
 
 
+class CannotOpen(CannotStart):
+    """No key opens a sealed record: one is missing from `secrets.keys`, or the record was changed."""
+
+    code = "cannot-open"
+    title = "A sealed record does not open"
+
+
 def pointer(*steps: str | int) -> str:
     """The JSON pointer through these steps; no steps is the whole document."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from gateway.core.errors import CannotStart
+from gateway.core.errors import CannotOpen, CannotStart
 
 from .commits import Commits, connect
 from .memory import MemoryStore
 from .owners import Owners
 from .reads import Reads
 from .records import MAX_ORPHANS, Records
-from .sealing import KEY_BYTES, CannotOpen, Digests, KeyRing
+from .sealing import KEY_BYTES, Digests, KeyRing
 from .sqlite import SqliteStore
 
 __all__ = ["KeyRing", "MemoryStore", "SqliteStore", "kind_of", "open_store"]

@@ -142,10 +142,6 @@ class MemoryStore:
         ready = [message for message in self._ready(now) if message.account == account]
         return [message for message in ready if not any(_covers(hold, message) for hold in held)][:limit]
 
-    async def probe(self, hold: Hold, now: datetime) -> Message | None:
-        self._check()
-        return next((message for message in self._ready(now) if _covers(hold, message)), None)
-
     async def overdue(self, now: datetime, limit: int) -> Sequence[Message]:
         self._check()
         late = [message for message in self._messages() if message.state.is_waiting and message.expires_at <= now]

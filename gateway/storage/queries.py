@@ -112,12 +112,6 @@ def due(reader: sqlite3.Connection, account: str, now: int, held: Collection[Hol
     return _first_due(reader, where, values, limit)
 
 
-def probe(reader: sqlite3.Connection, hold: Hold, now: int) -> Message | None:
-    """The first message that the hold covers."""
-    covered, values = _covered(hold)
-    return next(iter(_first_due(reader, [covered, "due_at <= ?"], [*values, now], 1)), None)
-
-
 def _first_due(reader: sqlite3.Connection, where: list[str], values: list[object], limit: int) -> list[Message]:
     # One question a rank: so the index stops at `now`, where a single one would pass by all that is to come.
     found: list[Message] = []

@@ -13,20 +13,13 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gateway.core.errors import CannotStart
+from gateway.core.errors import CannotOpen, CannotStart
 
 KEY_BYTES: Final = 32
 _FORMAT: Final = b"\x01"
 _ID_BYTES: Final = 4
 _NONCE_BYTES: Final = 12
 _HEAD_BYTES: Final = len(_FORMAT) + _ID_BYTES + _NONCE_BYTES
-
-
-class CannotOpen(CannotStart):
-    """No key of the ring opens this: a key is missing from `secrets.keys`, or the record was changed."""
-
-    code = "cannot-open"
-    title = "A sealed record does not open"
 
 
 class KeyRing:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from gateway.core.errors import CannotOpen
 from gateway.core.event import Event
 from gateway.core.grant import Grant
 from gateway.core.hold import Hold
@@ -23,7 +24,6 @@ from .commits import Commits
 from .owners import Owners
 from .reads import Reads
 from .records import MAX_ORPHANS, Records, micros, moment, read_hold, read_message, write_hold
-from .sealing import CannotOpen
 
 _MAX_SWEEPS: Final = 200  # at a time: what is left then waits for the next call
 
@@ -88,9 +88,6 @@ class SqliteStore:
 
     async def due(self, account: str, now: datetime, *, held: Collection[Hold], limit: int) -> Sequence[Message]:
         return await self._lookups.run(lambda it: queries.due(it, account, micros(now), held, limit))
-
-    async def probe(self, hold: Hold, now: datetime) -> Message | None:
-        return await self._lookups.run(lambda it: queries.probe(it, hold, micros(now)))
 
     async def overdue(self, now: datetime, limit: int) -> Sequence[Message]:
         return await self._lookups.run(lambda it: queries.overdue(it, micros(now), limit))

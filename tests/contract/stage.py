@@ -183,7 +183,6 @@ OPERATIONS: Final[dict[str, Ask]] = {
     "letter": lambda store: store.letter("any"),
     "find": lambda store: store.find(Query(phone=PHONE)),
     "due": lambda store: store.due("main", NOW, held=(), limit=1),
-    "probe": lambda store: store.probe(make_hold(), NOW),
     "overdue": lambda store: store.overdue(NOW, 1),
     "stalled": lambda store: store.stalled(NOW, 1),
     "depths": lambda store: store.depths(),

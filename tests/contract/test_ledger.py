@@ -286,30 +286,6 @@ class TestDue:
         assert await due(make_hold()) == []
 
 
-class TestProbe:
-    async def test_the_first_to_try_of_what_the_hold_covers(self, store: Store) -> None:
-        await put(store, make_message("normal"))
-        await put(store, make_message("urgent", priority="urgent", accepted_at=after(1)))
-        await put(store, make_message("template", template_id="tpl-2"))
-        await put(store, make_message("type", event_type="order.shipped", accepted_at=after(2)))
-        await put(store, make_message("other", account="second", priority="urgent"))
-
-        async def probed(**about: Any) -> str | None:
-            found = await store.probe(make_hold(**about), after(5))
-            return None if found is None else found.event_id
-
-        assert await probed() == "urgent"
-        assert await probed(template_id="tpl-2") == "template"
-        assert await probed(event_type="order.shipped") == "type"
-        assert await probed(template_id="tpl-3") is None
-        assert await probed(account="third") is None
-
-    async def test_what_is_not_due_is_not_tried(self, store: Store) -> None:
-        await put(store, make_message(next_attempt_at=after(60)))
-        assert await store.probe(make_hold(), after(59)) is None
-        assert await store.probe(make_hold(), after(60)) is not None
-
-
 class TestOverdue:
     async def test_queued_messages_whose_time_has_passed_the_longest_past_first(self, store: Store) -> None:
         await put(store, make_message("second", expires_at=after(20)))

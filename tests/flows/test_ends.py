@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from gateway.core.delivery import Reason, State
-from gateway.core.errors import Unavailable
-from gateway.core.message import Message, received
+from gateway.core.errors import CannotOpen, Unavailable
+from gateway.core.message import Letter, Message, received
 from gateway.core.receipt import Receipt
 from gateway.gates import AccountRules
 
@@ -240,3 +240,30 @@ async def test_what_is_learned_elsewhere_while_the_request_is_under_way_is_not_o
     await house.quiet()
     message = await house.now(taken.message)
     assert (message.state, message.msg_id, message.quota is not None) == (State.DELIVERED, "m-1", True)
+
+
+class HalfSealed(Store):
+    """A store whose letters of these messages do not open: a key is gone."""
+
+    sealed: set[str] = set()  # noqa: RUF012 - one test, one store
+
+    async def letter(self, tracking_id: str) -> Letter | None:
+        if tracking_id in self.sealed:
+            raise CannotOpen("no key opens the letter")
+        return await super().letter(tracking_id)
+
+
+async def test_a_letter_that_does_not_open_waits_and_holds_nobody_up() -> None:
+    store = HalfSealed()
+    house = await House(store=store).open()
+    house.zalo.script = [deferred(), deferred()]
+    shut = await house.send("evt-shut")
+    open_ = await house.send("evt-open")
+    store.sealed = {shut.tracking_id}
+    await house.turn(HOUR)
+    assert await house.state(open_) is State.SENT
+    waiting = await house.now(shut)
+    assert (waiting.state, waiting.reason) == (State.QUEUED, Reason.CONFIGURATION)
+    store.sealed = set()
+    await house.turn(HOUR)
+    assert await house.state(shut) is State.SENT

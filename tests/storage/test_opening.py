@@ -11,11 +11,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.core.errors import CannotStart
+from gateway.core.errors import CannotOpen, CannotStart
 from gateway.core.receipt import Receipt
 from gateway.ports import Query
 from gateway.storage import SqliteStore, kind_of, open_store
-from gateway.storage.sealing import CannotOpen
 from tests.contract.stage import (
     KEY,
     NOW,

@@ -13,7 +13,6 @@ from tests.contract.stage import NOW, after, begin, finish, make_hold, make_mess
 async def ask_everything(store: SqliteStore) -> None:
     queued = await put(store, make_message("evt-1", key="k1"), key="k1")
     await store.due("main", after(1), held=[make_hold(template_id="tpl-9")], limit=10)
-    await store.probe(make_hold(), after(1))
     await store.overdue(after(1), 10)
     await store.letter(queued.tracking_id)
     await store.load(queued.tracking_id)

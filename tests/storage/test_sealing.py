@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.storage.sealing import CannotOpen, Digests, KeyRing
+from gateway.core.errors import CannotOpen
+from gateway.storage.sealing import Digests, KeyRing
 
 KEYS = st.binary(min_size=32, max_size=32)
 LABELS = st.text(st.characters(codec="utf-8"), max_size=30)
