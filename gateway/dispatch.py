@@ -10,7 +10,18 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
-from .core.delivery import NEVER_LEFT, NO_OUTCOME, NO_TOKEN, Accepted, Deferred, Outcome, Reason, Until
+from .core.delivery import (
+    NEVER_LEFT,
+    NO_OUTCOME,
+    NO_TOKEN,
+    Accepted,
+    Deferred,
+    Outcome,
+    Reason,
+    Refused,
+    Uncertain,
+    Until,
+)
 from .core.errors import CannotOpen, Unavailable
 from .core.hold import Hold
 from .core.message import Attempt, Letter, Message, claimed, concluded, expired, waiting
@@ -20,6 +31,7 @@ from .ports import Chance, Clock, Courier, Ledger, Observer, Tell, Token, TokenS
 
 TICK_S: Final = 0.5
 MAX_AT_ONCE: Final = 256
+MAX_UNDER_WAY: Final = 1024
 LEASE_MARGIN: Final = timedelta(seconds=5)
 """How much longer than a whole exchange an attempt's lease is: the request begins within it or not at all."""
 
@@ -65,9 +77,14 @@ class Dispatch:
         self._soonest: datetime | None = None
         self._is_stopping = False
 
-    def depart(self, message: Message, letter: Letter) -> None:
-        """The message, whose attempt has begun, is on its way; nobody has to wait for it."""
-        self._begin(self._go(message, letter))
+    @property
+    def has_hands_full(self) -> bool:
+        """True while so many requests are under way that a further message had better wait its turn."""
+        return len(self._under_way) >= MAX_UNDER_WAY
+
+    def depart(self, message: Message, letter: Letter, trial: Token | None = None) -> None:
+        """The message, whose attempt has begun, is on its way; nobody has to wait for it. `trial`: with this token."""
+        self._begin(self._go(message, letter, trial))
 
     async def run(self) -> None:
         """Sends what is due, until `drain`; one bad turn of the store does not end it."""
@@ -104,11 +121,11 @@ class Dispatch:
 
     # -- one message --
 
-    async def _go(self, message: Message, letter: Letter) -> None:
+    async def _go(self, message: Message, letter: Letter, trial: Token | None) -> None:
         """The message's attempt is made and recorded, and again while it may be tried again at once."""
         begun: Message | None = message
         while begun is not None and (attempt := begun.open_attempt) is not None:
-            token = await self._tokens.fresh(begun.account)
+            token, trial = trial or self._tokens.usable(begun.account), None
             outcome = await self._ask(begun, letter, token, attempt)
             after = await self._record(begun, attempt.number, outcome)
             await self._heed(begun, outcome, token, attempt)
@@ -168,10 +185,11 @@ class Dispatch:
     async def _heed(self, message: Message, outcome: Outcome, token: Token | None, attempt: Attempt) -> None:
         """What the outcome says of the token, the account or the template is in force."""
         try:
-            if token is not None and isinstance(outcome, Accepted):
+            if token is not None and _took_the_token(outcome):
                 await self._tokens.prove(message.account, token.generation)
             if token is not None and isinstance(outcome, Deferred) and outcome.wait.until is Until.NEW_GRANT:
                 await self._tokens.renew(message.account, token.generation)
+                self._wake_at(self._clock())
             await self._gates.heed(message, outcome, self._clock(), begun_at=attempt.begun_at)
         except Unavailable as error:
             self._observer.fact("store-unavailable", doing="heed", cause=str(error.__cause__ or error))
@@ -225,20 +243,26 @@ class Dispatch:
                 self._begin(self._probe(hold))  # not waited for: other accounts have their turn
 
     async def _expire(self, now: datetime) -> None:
-        """What is queued and past its time says so."""
-        late = await self._ledger.overdue(now, limit=MAX_AT_ONCE)
+        """What is queued and past its time, or can only go when that is past, says so."""
+        late = list(await self._ledger.overdue(now, limit=MAX_AT_ONCE))
+        for account in self._gates.accounts:
+            for hold in self._gates.holds(account):
+                if (
+                    hold.until is not None
+                ):  # what this outlasts need not wait for its own end: it cannot go any more
+                    late += await self._ledger.overdue(hold.until, limit=MAX_AT_ONCE, under=hold)
         expiries = [(message, expired(message, now)) for message in late]
         saved = await asyncio.gather(*(self._ledger.save(it, expected=old.version) for old, it in expiries))
         for (_, after), is_saved in zip(expiries, saved, strict=True):
             if is_saved:
                 self._observer.fact("expired", message=after)
                 self._tell(after)
-        if len(late) == MAX_AT_ONCE:
+        if len(late) >= MAX_AT_ONCE:
             self._wake_at(now)
 
     async def _send_due(self, account: str, now: datetime) -> None:
         """What is due goes, as far as the account's rate and our own hands allow."""
-        free = MAX_AT_ONCE - len(self._under_way)
+        free = min(MAX_AT_ONCE, MAX_UNDER_WAY - len(self._under_way))
         if free <= 0:
             return
         batch = await self._ledger.due(account, now, held=self._gates.holds(account), limit=free)
@@ -259,7 +283,7 @@ class Dispatch:
                 self._wake_at(now)
         await asyncio.gather(*steps)  # together, so that one commit serves many claims
 
-    async def _send_one(self, message: Message) -> None:
+    async def _send_one(self, message: Message, trial: Token | None = None) -> None:
         """The message is on its way, unless another process was faster, we are stopping, or its letter does not open."""
         try:
             letter = await self._ledger.letter(message.tracking_id)
@@ -272,7 +296,7 @@ class Dispatch:
             return
         begun = await self._claim(message, self._clock())
         if begun is not None:
-            self.depart(begun, letter)
+            self.depart(begun, letter, trial)
 
     async def _put_off(self, message: Message, obstacle: Obstacle, now: datetime) -> None:
         """The message says what it waits for; where that ends too late for it, it has expired."""
@@ -287,8 +311,9 @@ class Dispatch:
 
     async def _probe(self, hold: Hold) -> None:
         """One message of what is paused is tried; a success resumes all."""
+        trial = self._tokens.on_trial(hold.account) if hold.reason is Reason.CREDENTIALS else None
         if hold.reason is Reason.UPSTREAM:
-            token = await self._tokens.fresh(hold.account)
+            token = self._tokens.usable(hold.account)
             secret = self._app_secret(hold.account)
             if token is None or not await self._courier.answers(token.access.value, app_secret=secret):
                 return
@@ -296,7 +321,7 @@ class Dispatch:
         narrower = [one for one in self._gates.holds(hold.account) if one.key != hold.key]
         for message in await self._ledger.due(hold.account, now, held=narrower, limit=1):
             if self._gates.disturbance(message, now) is None:
-                await self._send_one(message)
+                await self._send_one(message, trial)
 
     def _begin(self, step: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(step)
@@ -320,3 +345,16 @@ class Dispatch:
         if self._soonest is None:
             return TICK_S
         return min(TICK_S, max(0.01, (self._soonest - self._clock()).total_seconds()))
+
+
+def _took_the_token(outcome: Outcome) -> bool:
+    """True if Zalo's answer was about something else than the access token, so that this one works."""
+    match outcome:
+        case Accepted():
+            return True
+        case Refused(error):
+            return error.zalo is not None
+        case Deferred(error, wait):
+            return error.zalo is not None and wait.reason is not Reason.CREDENTIALS
+        case Uncertain():
+            return False

@@ -7,7 +7,7 @@ import msgspec
 
 from .core.caller import Bucket
 from .core.delivery import Accepted, Deferred, Outcome, Reason, Refused, Scope, Uncertain, Until
-from .core.grant import Trouble
+from .core.grant import REFRESHING, UNPROVEN, Trouble
 from .core.hold import Hold
 from .core.message import Message
 from .core.schedule import QuietHours, earliest_try
@@ -83,7 +83,12 @@ class Gates:
         trouble = self._trouble(account, now)
         if trouble is None:
             return None
-        return Hold(account, Reason.CREDENTIALS, trouble.since, trouble.detail, cure_of_credentials(account))
+        cure = (
+            cure_of_credentials(account) if trouble.is_final else "nothing to do: it is asked for again by itself"
+        )
+        # What waits for a refresh that is under way may go at any moment, so its caller goes on waiting.
+        until = now if trouble.kind == REFRESHING else None
+        return Hold(account, Reason.CREDENTIALS, trouble.since, trouble.detail, cure, until=until)
 
     def hold_on(self, message: Message, now: datetime) -> Hold | None:
         """The hold that covers this message, the widest first."""
@@ -115,13 +120,17 @@ class Gates:
     def probe_due(self, account: str, now: datetime) -> Hold | None:
         """The pause of the account that one message is to try now, which counts as tried; None if there is none.
 
-        What ends at a known moment, what an operator wants and what has no working token is not tried.
+        What ends at a known moment and what an operator wants is not tried, and nothing without a token; but one
+        that was refused before it had ever worked may have been refused by mistake.
         """
-        hold = next((one for one in self.holds(account) if one.covers(account, None, "")), None)
+        hold = self.account_hold(account, now)
         if hold is None or hold.until is not None or hold.reason is Reason.OPERATOR:
             return None
+        trouble = self._trouble(account, now)
+        if trouble is not None and trouble.kind != UNPROVEN:
+            return None
         last = max(self._probed_at.get(account, hold.since), hold.since)
-        if now < last + self._probe_every or self._trouble(account, now) is not None:
+        if now < last + self._probe_every:
             return None
         self._probed_at[account] = now
         return hold

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Protocol
 
 import msgspec
 
@@ -37,6 +38,16 @@ class Taken(msgspec.Struct, frozen=True):
     is_replay: bool
 
 
+class Queue(Protocol):
+    """Knows how many messages wait, as nearly as it can be known without asking each time."""
+
+    def is_full(self) -> bool:
+        """True while as many are queued as may be."""
+
+    def count(self) -> None:
+        """One more is queued."""
+
+
 class Intake:
     """Accepts events."""
 
@@ -51,7 +62,8 @@ class Intake:
         *,
         owner: str,
         lease: timedelta,
-        is_full: Callable[[], bool],
+        queue: Queue,
+        is_busy: Callable[[], bool],
     ) -> None:
         self._ledger = ledger
         self._gates = gates
@@ -61,7 +73,8 @@ class Intake:
         self._observer = observer
         self._owner = owner
         self._lease = lease
-        self._is_full = is_full
+        self._queue = queue
+        self._is_busy = is_busy
         self._under_way: set[asyncio.Task[Taken]] = set()
         self.is_closed = False
 
@@ -101,7 +114,7 @@ class Intake:
             return await self._replay_or(refusal, event, identity)
         if self.is_closed:
             return await self._replay_or(NotAccepted("the gateway is stopping"), event, identity)
-        if self._is_full():
+        if self._queue.is_full():
             full = TooManyRequests("as many messages are queued as delivery.max_queued allows", retry_after_s=10)
             return await self._replay_or(full, event, identity)
         message = born if born.state is State.SKIPPED else self._first_step(born)
@@ -114,6 +127,8 @@ class Intake:
                 self._observer.fact("accepted", message=message)
                 if message.state.is_sending:
                     self._depart(message, letter)
+                elif message.state.is_waiting:
+                    self._queue.count()
                 return Taken(message, is_replay=False)
             case Known(before):
                 return Taken(before, is_replay=True)
@@ -175,6 +190,8 @@ class Intake:
     def _first_step(self, message: Message) -> Message:
         """The message with its first attempt begun, or with what it waits for, or expired at once."""
         now = self._clock()
+        if self._is_busy():
+            return message  # its turn comes as soon as a hand is free
         obstacle = self._gates.obstacle(message, now)
         if obstacle is None:
             return claimed(message, owner=self._owner, now=now, lease=self._lease)

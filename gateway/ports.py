@@ -118,8 +118,8 @@ class Ledger(Protocol):
     async def due(self, account: str, now: datetime, *, held: Collection[Hold], limit: int) -> Sequence[Message]:
         """Queued messages whose time has come and that no hold covers, urgent ones first, then the longest due."""
 
-    async def overdue(self, now: datetime, limit: int) -> Sequence[Message]:
-        """Queued messages whose time has passed."""
+    async def overdue(self, now: datetime, limit: int, *, under: Hold | None = None) -> Sequence[Message]:
+        """Queued messages whose time has passed by `now`, the longest past first; only those that `under` covers."""
 
     async def stalled(self, now: datetime, limit: int) -> Sequence[Message]:
         """Messages with an attempt still open whose lease has lapsed, or whose process on this machine is dead."""
@@ -214,8 +214,11 @@ class Token(msgspec.Struct, frozen=True):
 class TokenSource(Protocol):
     """Gives everyone the account's one fresh access token."""
 
-    async def fresh(self, account: str) -> Token | None:
-        """The token to use now, after waiting for a refresh that is under way; None if there is none."""
+    def usable(self, account: str) -> Token | None:
+        """The token to use now; None while there is none, also while a refresh is under way."""
+
+    def on_trial(self, account: str) -> Token | None:
+        """The token of a generation that never worked, for one message to try whether it does now."""
 
     async def renew(self, account: str, generation: int) -> None:
         """Zalo rejected that generation: a newer one is in use, or the account is troubled."""

@@ -14,6 +14,8 @@ import msgspec
 
 from .core.errors import CannotStart, Unavailable
 from .core.grant import (
+    REFRESHING,
+    UNPROVEN,
     Dead,
     Grant,
     Intent,
@@ -80,15 +82,12 @@ class Tokens:
         grant = self._grants.get(account)
         return Token(grant.access, grant.generation) if grant is not None and self._is_good(grant) else None
 
-    async def fresh(self, account: str) -> Token | None:
-        """The token to use now, after waiting for the refresh that it needs; None if there is none to be had."""
-        token = self.usable(account)
+    def on_trial(self, account: str) -> Token | None:
+        """The token of a generation that was refused before it had ever worked: one message may try it now and then."""
         grant = self._grants.get(account)
-        if token is not None or grant is None:
-            return token
-        if account in self._refreshing or self._may_refresh(grant):
-            await asyncio.shield(self._start(account, grant.generation))
-        return self.usable(account)
+        if grant is None or grant.trouble is None or grant.trouble.kind != UNPROVEN:
+            return None
+        return Token(grant.access, grant.generation) if self._clock() < grant.expires_at else None
 
     def grant(self, account: str) -> Grant | None:
         """The account's grant as it was when last looked at."""
@@ -99,12 +98,14 @@ class Tokens:
         return list(self._grants.values())
 
     def trouble(self, account: str, now: datetime) -> Trouble | None:
-        """Why the account cannot send for want of a token; None while it can, or soon will by itself."""
+        """Why the account cannot send for want of a token; None exactly while there is a usable one."""
         grant = self._grants.get(account)
         if grant is None:
             return Trouble("missing", "there is no grant for this account", now, is_final=True)
-        if self._is_good(grant) or account in self._refreshing or self._may_refresh(grant):
+        if self._is_good(grant):
             return None
+        if account in self._refreshing or self._may_refresh(grant):
+            return Trouble(REFRESHING, "a fresh access token is being asked for", now, is_final=False)
         return grant.trouble or Trouble("unsent", "Zalo's token endpoint cannot be reached", now, is_final=False)
 
     async def reload(self) -> None:
@@ -134,6 +135,8 @@ class Tokens:
             grant = self._grants.get(account)
             while grant is not None and grant.generation == generation and grant.proven_at is None:
                 if await self._save(grant.proven(self._clock()), grant):
+                    if self._rejected.get(account) == generation:
+                        del self._rejected[account]
                     break
                 grant = await self._look(account)
         finally:
@@ -215,7 +218,7 @@ class Tokens:
                     return None
                 await asyncio.sleep(_LOOK_AGAIN_S)
             elif self._is_unproven(grant):
-                if await self._save(unspent.troubled(Trouble("unproven", _UNPROVEN, now, is_final=True)), grant):
+                if await self._save(unspent.troubled(Trouble(UNPROVEN, _UNPROVEN, now, is_final=True)), grant):
                     return None
             else:
                 intended = unspent.intended(self._owner, now)
@@ -310,7 +313,7 @@ def _following(intended: Grant, result: RefreshResult, now: datetime) -> Grant:
 async def adopt(vault: Vault, account: str, pair: Rotated, now: datetime, *, may_replace: bool) -> Grant:
     """The pair that a person brought is the account's grant; raises CannotStart while another one works."""
     before = await vault.grant(account)
-    if before is not None and before.is_working(now) and not may_replace:
+    if before is not None and before.is_alive and not may_replace:
         raise CannotStart(
             f"account {account} has a working grant (generation {before.generation}); "
             "a new one ends its chain: say --replace if that is meant"

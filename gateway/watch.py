@@ -48,6 +48,10 @@ class Watch:
         """True while as many messages are queued as may be."""
         return self._queued >= self._max_queued
 
+    def count(self) -> None:
+        """One more message is queued since the last look."""
+        self._queued += 1
+
     async def look(self) -> None:
         """The numbers, and the limit, go by how it is now."""
         depths = await self._ledger.depths()

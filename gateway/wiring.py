@@ -125,7 +125,8 @@ def build(loaded: Loaded, telemetry: Telemetry, store: SqliteStore) -> Gateway:
         telemetry,
         owner=store.owner,
         lease=lease,
-        is_full=watch.is_full,
+        queue=watch,
+        is_busy=lambda: dispatch.has_hands_full,
     )
     receipts = Receipts(store, _judge(settings), waiting.tell, now, telemetry)
     doors = _doors(settings, intake, waiting, receipts, store, gates, tokens, mapping_set, telemetry)

@@ -52,12 +52,16 @@ class Asking(msgspec.Struct, frozen=True):
     def load_for_store(self) -> Loaded:
         """The configuration as it goes with the store: a simulated store's secrets need not be set."""
         lenient = self.load(may_be_unset=True)
-        is_made_by_simulator = kind_of(lenient.settings.store.url) == "simulated" and (
-            lenient.unset or not lenient.settings.zalo.is_simulated
-        )
-        if is_made_by_simulator:
+        is_simulated = kind_of(lenient.settings.store.url) == "simulated"
+        if is_simulated and lenient.unset:
             return load_simulated(self.config, _ANY_CREDENTIALS)
-        return self.load() if lenient.unset else lenient
+        loaded = self.load() if lenient.unset else lenient
+        if is_simulated and not loaded.settings.zalo.is_simulated:
+            raise CannotStart(
+                f"the store {loaded.settings.store.url} was made by `serve --simulator` and is sealed under a key that "
+                "everybody knows: a live gateway needs a store of its own; remove it, or set another store.url"
+            )
+        return loaded
 
     async def open_store(self, loaded: Loaded | None = None, *, must_exist: bool = False) -> SqliteStore:
         """The store that the configuration names, of the kind that it is or will be; raises CannotStart.

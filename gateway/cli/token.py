@@ -94,7 +94,7 @@ def _row(account: str, grant: Grant | None, moment: datetime) -> dict[str, Any]:
     if grant is None:
         cure = cure_of_credentials(account).replace(" --replace", "")
         return {"account": account, "health": "missing", "detail": "no grant was ever imported", "cure": cure}
-    is_working = grant.is_working(moment)
+    is_working = grant.is_alive and moment < grant.expires_at
     trouble = grant.trouble
     health = trouble.kind if trouble is not None else "working" if is_working else "expired"
     return {

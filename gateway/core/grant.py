@@ -80,10 +80,14 @@ class Intent(msgspec.Struct, frozen=True):
     is_last: bool = False
 
 
+REFRESHING: Final = "refreshing"
+UNPROVEN: Final = "unproven"
+
+
 class Trouble(msgspec.Struct, frozen=True):
     """Why a generation cannot be renewed by itself now. `is_final`: a person is needed."""
 
-    kind: str  # "lost", "dead", "refused", "unproven"
+    kind: str  # "lost", "dead", "refused", "unproven"; as an obstacle also "missing", "unsent", REFRESHING
     detail: str
     since: datetime
     is_final: bool
@@ -111,9 +115,10 @@ class Grant(msgspec.Struct, frozen=True):
     trouble: Trouble | None = None
     version: int = 0
 
-    def is_working(self, now: datetime) -> bool:
-        """True while the access token has not expired and nothing final has been said against it."""
-        return now < self.expires_at and not (self.trouble is not None and self.trouble.is_final)
+    @property
+    def is_alive(self) -> bool:
+        """True while this generation works or can be renewed without a person."""
+        return self.trouble is None or not self.trouble.is_final
 
     def intended(self, owner: str, now: datetime) -> "Grant":
         """This generation with the will to present it written down."""
@@ -134,8 +139,10 @@ class Grant(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, trouble=trouble, version=self.version + 1)
 
     def proven(self, now: datetime) -> "Grant":
-        """This generation, known to work."""
-        return msgspec.structs.replace(self, proven_at=now, version=self.version + 1)
+        """This generation, known to work; that it had never worked is no trouble any more."""
+        is_cleared = self.trouble is not None and self.trouble.kind == UNPROVEN
+        trouble = None if is_cleared else self.trouble
+        return msgspec.structs.replace(self, proven_at=now, trouble=trouble, version=self.version + 1)
 
     def rotated(self, pair: Rotated, now: datetime) -> "Grant":
         """The next generation; of the pair before nothing is kept."""

@@ -24,11 +24,10 @@ def make_app(doors: Doors, *, has_public_door: bool) -> Litestar:
         *events_handlers(doors),
         *messages_handlers(doors),
         *health_handlers(doors),
-        live_handler(),
         _schema_handler(),
     ]
     if not has_public_door:
-        routes += webhook_handlers(doors)
+        routes += [*webhook_handlers(doors), live_handler()]
     return _app(doors, routes)
 
 

@@ -142,9 +142,11 @@ class MemoryStore:
         ready = [message for message in self._ready(now) if message.account == account]
         return [message for message in ready if not any(_covers(hold, message) for hold in held)][:limit]
 
-    async def overdue(self, now: datetime, limit: int) -> Sequence[Message]:
+    async def overdue(self, now: datetime, limit: int, *, under: Hold | None = None) -> Sequence[Message]:
         self._check()
         late = [message for message in self._messages() if message.state.is_waiting and message.expires_at <= now]
+        if under is not None:
+            late = [message for message in late if _covers(under, message)]
         return sorted(late, key=lambda message: message.expires_at)[:limit]
 
     async def stalled(self, now: datetime, limit: int) -> Sequence[Message]:

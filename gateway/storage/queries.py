@@ -122,9 +122,15 @@ def _first_due(reader: sqlite3.Connection, where: list[str], values: list[object
     return found
 
 
-def overdue(reader: sqlite3.Connection, now: int, limit: int) -> list[Message]:
-    """Queued messages whose expiry has come."""
-    return _messages(reader, ["due_at IS NOT NULL", "expires_at <= ?"], [now], "expires_at, seq", limit)
+def overdue(reader: sqlite3.Connection, now: int, limit: int, under: Hold | None) -> list[Message]:
+    """Queued messages whose expiry has come, all or those that a hold covers."""
+    where: list[str] = ["due_at IS NOT NULL", "expires_at <= ?"]
+    values: list[object] = [now]
+    if under is not None:
+        covered, held_values = _covered(under)
+        where.append(covered)
+        values.extend(held_values)
+    return _messages(reader, where, values, "expires_at, seq", limit)
 
 
 def stalled(reader: sqlite3.Connection, now: int, is_dead: Callable[[str], bool], limit: int) -> list[Message]:

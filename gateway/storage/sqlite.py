@@ -8,9 +8,10 @@ one for lists, so that a slow list delays neither a promise nor a send.
 import sqlite3
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from time import monotonic
 from typing import Any, Final
 
-from gateway.core.errors import CannotOpen
+from gateway.core.errors import CannotOpen, Unavailable
 from gateway.core.event import Event
 from gateway.core.grant import Grant
 from gateway.core.hold import Hold
@@ -25,6 +26,7 @@ from .owners import Owners
 from .reads import Reads
 from .records import MAX_ORPHANS, Records, micros, moment, read_hold, read_message, write_hold
 
+_REFUSAL_COUNTS_S: Final = 10.0
 _MAX_SWEEPS: Final = 200  # at a time: what is left then waits for the next call
 
 
@@ -47,6 +49,7 @@ class SqliteStore:
         self._records = records
         self._owners = owners
         self._max_orphans = max_orphans
+        self._refused_at: float | None = None
 
     @property
     def owner(self) -> str:
@@ -61,9 +64,15 @@ class SqliteStore:
         fingerprint = self._records.fingerprint(letter.event)
         sealed = self._records.seal_letter(message.tracking_id, letter)
         digest = None if letter.phone is None else self._records.phone_digest(letter.phone)
-        return await self._commits.submit(
-            lambda it: changes.accept(it, message, sealed, digest, identity, fingerprint, despite)
-        )
+        try:
+            acceptance = await self._commits.submit(
+                lambda it: changes.accept(it, message, sealed, digest, identity, fingerprint, despite)
+            )
+        except Unavailable:
+            self._refused_at = monotonic()
+            raise
+        self._refused_at = None
+        return acceptance
 
     async def known(self, identity: Identity, event: Event) -> Known | Conflicting | None:
         fingerprint = self._records.fingerprint(event)
@@ -89,8 +98,8 @@ class SqliteStore:
     async def due(self, account: str, now: datetime, *, held: Collection[Hold], limit: int) -> Sequence[Message]:
         return await self._lookups.run(lambda it: queries.due(it, account, micros(now), held, limit))
 
-    async def overdue(self, now: datetime, limit: int) -> Sequence[Message]:
-        return await self._lookups.run(lambda it: queries.overdue(it, micros(now), limit))
+    async def overdue(self, now: datetime, limit: int, *, under: Hold | None = None) -> Sequence[Message]:
+        return await self._lookups.run(lambda it: queries.overdue(it, micros(now), limit, under))
 
     async def stalled(self, now: datetime, limit: int) -> Sequence[Message]:
         return await self._lookups.run(lambda it: queries.stalled(it, micros(now), self._owners.is_dead, limit))
@@ -167,6 +176,9 @@ class SqliteStore:
     # -- the store itself --
 
     async def ping(self) -> None:
+        # A full disk may still take a few bytes: what became of the last event tells more.
+        if self._refused_at is not None and monotonic() < self._refused_at + _REFUSAL_COUNTS_S:
+            raise Unavailable("the store could not confirm the last event")
         await self._execute("INSERT OR REPLACE INTO meta VALUES ('ping', randomblob(8))")
 
     async def aclose(self) -> None:

@@ -7,7 +7,7 @@ lenient. Only the answer's size, its codings and its end are decided in this fil
 import asyncio
 import select
 from enum import StrEnum
-from typing import cast
+from typing import Final, cast
 
 import httptools
 import msgspec
@@ -36,6 +36,9 @@ class RawAnswer(msgspec.Struct, frozen=True):
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
+
+
+_TURNS_OF_GRACE: Final = 2
 
 
 class Connection(asyncio.Protocol):
@@ -79,7 +82,7 @@ class Connection(asyncio.Protocol):
         answer: asyncio.Future[RawAnswer | Loss] = self._loop.create_future()
         self._answer = answer
         self._received_bytes = 0
-        deadline = self._loop.call_later(timeout_s, self._break, Loss.TIMED_OUT)
+        deadline = self._loop.call_later(timeout_s, self._be_late, answer, _TURNS_OF_GRACE)
         is_whole = False
         try:
             self._transport.write(request)
@@ -176,6 +179,17 @@ class Connection(asyncio.Protocol):
         self._ends_with_connection = False
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(RawAnswer(self._status, self._headers, b"".join(self._body)))
+
+    def _be_late(self, answer: "asyncio.Future[RawAnswer | Loss]", turns: int) -> None:
+        """The deadline of `answer` has passed; what has arrived by now is read before it is given up.
+
+        A process that was stopped for a while finds the timer and the answer at the same time, and loops look at
+        their timers first.
+        """
+        if turns:
+            self._loop.call_soon(self._be_late, answer, turns - 1)
+        elif self._answer is answer:
+            self._break(Loss.TIMED_OUT)
 
     def _break(self, cause: Loss) -> None:
         if self._answer is not None and not self._answer.done():

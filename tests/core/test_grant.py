@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from gateway.core.grant import AccessToken, Intent, RefreshToken, Rotated, Trouble, first_grant
+from gateway.core.grant import UNPROVEN, AccessToken, Intent, RefreshToken, Rotated, Trouble, first_grant
 
 NOON = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -82,15 +82,14 @@ def test_every_change_has_a_version_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "when", "works"),
-    [
-        (None, NOON, True),
-        (None, NOON + timedelta(hours=25), False),
-        (trouble(is_final=False), NOON, True),
-        (trouble(is_final=True), NOON, False),
-    ],
+    ("found", "lives"), [(None, True), (trouble(is_final=False), True), (trouble(is_final=True), False)]
 )
-def test_a_grant_works_until_it_expires_or_something_final_is_said(
-    found: Trouble | None, when: datetime, works: bool
-) -> None:
-    assert msgspec.structs.replace(GRANT, trouble=found).is_working(when) is works
+def test_a_grant_lives_until_something_final_is_said(found: Trouble | None, lives: bool) -> None:
+    assert msgspec.structs.replace(GRANT, trouble=found).is_alive is lives
+
+
+def test_what_is_proven_has_no_longer_the_trouble_of_never_having_worked() -> None:
+    unproven = GRANT.troubled(Trouble(UNPROVEN, "never worked", NOON, is_final=True))
+    assert unproven.proven(NOON).trouble is None
+    lost = GRANT.troubled(Trouble("lost", "cut", NOON, is_final=True))
+    assert lost.proven(NOON).trouble == lost.trouble

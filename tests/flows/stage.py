@@ -37,7 +37,7 @@ from gateway.core.schedule import Backoff
 from gateway.dispatch import Dispatch
 from gateway.gates import AccountRules, Gates
 from gateway.intake import Intake, Taken
-from gateway.ports import Acceptance, Conflicting, Known
+from gateway.ports import Acceptance, Conflicting, Known, Token
 from gateway.storage.memory import MemoryStore
 from gateway.tokens import App, Tokens
 from gateway.waiting import Waiting
@@ -363,6 +363,15 @@ def event(
     return Event(event_id, "/checkout", event_type, {"total": total, "phone": phone})
 
 
+async def fresh(tokens: Tokens, account: str = "main") -> Token | None:
+    """The token that is there after the refresh that it needs."""
+    grant = tokens.grant(account)
+    is_worn = grant is not None and tokens.usable(account) is None
+    if grant is not None and is_worn and (account in tokens._refreshing or tokens._may_refresh(grant)):
+        await asyncio.shield(tokens._start(account, grant.generation))
+    return tokens.usable(account)
+
+
 class House:
     """A gateway without doors: the flows on a fake Zalo. Two houses on one store are two processes."""
 
@@ -384,7 +393,9 @@ class House:
         self.issuer = issuer or Issuer()
         self.notes = Notes()
         self.mappings = mappings or mapping_set()
-        self.is_full = False
+        self.has_room = True
+        self.is_busy = False
+        self.queued = 0
         self.chance = 0.0
         rules = rules or {"main": AccountRules()}
         apps = {account: App("app", "app-secret") for account in rules}
@@ -421,7 +432,8 @@ class House:
             self.notes,
             owner=owner,
             lease=LEASE,
-            is_full=lambda: self.is_full,
+            queue=self,
+            is_busy=lambda: self.is_busy,
         )
 
     async def open(self, *, grant: Grant | None = None) -> "House":
@@ -434,6 +446,12 @@ class House:
         await self.tokens.reload()
         await self.dispatch.recover()
         return self
+
+    def is_full(self) -> bool:
+        return not self.has_room
+
+    def count(self) -> None:
+        self.queued += 1
 
     async def post(self, event_id: str = "evt-1", caller: Caller = CALLER, **about: Any) -> Taken:
         return await self.intake.accept(event(event_id, **about), caller)

@@ -11,6 +11,7 @@ from gateway.zalo.codes import for_number
 
 from .stage import (
     HOUR,
+    PROBE_EVERY,
     REJECTED,
     SECOND,
     UNCERTAIN,
@@ -260,12 +261,38 @@ async def test_a_fresh_grant_that_is_rejected_pauses_the_account_and_is_not_refr
     house = await House().open()
     house.zalo.rule = lambda _: REJECTED
     message = await house.send()
+    other = await house.send("evt-2")
     assert (message.state, message.reason, message.attempts) == (State.QUEUED, Reason.CREDENTIALS, 2)
+    assert (other.state, other.reason, other.attempts) == (State.QUEUED, Reason.CREDENTIALS, 0)
     for _ in range(5):
         await house.turn(HOUR)
     assert house.issuer.presented == ["refresh-1"]
-    assert len(house.zalo.requests) == 2
-    assert (await house.now(message)).attempts == 2
+    # One message tries now and then whether the token works after all.
+    assert len(house.zalo.requests) == 2 + 5
+    assert (await house.now(message)).attempts + (await house.now(other)).attempts == 2 + 5
+
+
+async def test_a_grant_that_was_rejected_by_mistake_resumes_by_itself_and_can_be_refreshed_again() -> None:
+    house = await House().open()
+    house.zalo.script = [REJECTED, REJECTED]
+    message = await house.send()
+    assert (await house.state(message), house.tokens.usable("main")) == (State.QUEUED, None)
+    await house.turn(PROBE_EVERY)
+    assert await house.state(message) is State.SENT
+    grant = await house.store.grant("main")
+    assert grant is not None
+    assert grant.trouble is None
+    house.zalo.script = [REJECTED]
+    assert (await house.send("evt-2")).state is State.SENT
+    assert house.issuer.presented == ["refresh-1", "refresh-2"]
+
+
+async def test_a_token_with_which_zalo_refused_a_number_has_worked() -> None:
+    house = await House().open()
+    house.zalo.script = [REJECTED, refused()]
+    assert (await house.send()).state is State.FAILED
+    house.zalo.script = [REJECTED]
+    assert (await house.send("evt-2")).state is State.SENT
 
 
 async def test_whoever_waits_is_answered_at_once_when_there_is_no_token_to_be_had() -> None:

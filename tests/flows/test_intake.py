@@ -208,11 +208,11 @@ async def test_a_caller_that_goes_away_takes_nothing_with_it() -> None:
 async def test_a_full_queue_takes_nothing_new_and_answers_what_it_has() -> None:
     house = await House().open()
     await house.send()
-    house.is_full = True
+    house.has_room = False
     assert (await house.post()).is_replay
     with pytest.raises(TooManyRequests):
         await house.post("evt-2")
-    house.is_full = False
+    house.has_room = True
     assert not (await house.post("evt-2")).is_replay
     await house.quiet()
 

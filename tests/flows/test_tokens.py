@@ -10,7 +10,7 @@ from gateway.core.grant import Dead, Grant, Lost, NotPresented, RefreshResult, R
 from gateway.ports import Token
 from gateway.tokens import adopt
 
-from .stage import HOUR, LEASE, NOON, SECOND, TOKEN_LIFE, House, Store, pair, settled
+from .stage import HOUR, LEASE, NOON, SECOND, TOKEN_LIFE, House, Store, fresh, pair, settled
 
 
 async def worn() -> House:
@@ -43,7 +43,7 @@ def value(token: Token | None) -> str | None:
 async def test_a_good_token_is_given_without_asking_anybody() -> None:
     house = await House().open()
     house.store.counts.clear()
-    assert value(await house.tokens.fresh("main")) == "access-1"
+    assert value(await fresh(house.tokens)) == "access-1"
     assert (house.issuer.presented, house.store.counts) == ([], {})
 
 
@@ -57,7 +57,7 @@ async def test_the_intent_is_durable_before_the_token_leaves_and_the_pair_before
         assert house.tokens.usable("main") is None
 
     house.issuer.on_refresh = look
-    token = await house.tokens.fresh("main")
+    token = await fresh(house.tokens)
     assert value(token) == "access-2" == (await in_vault(house)).access.value
     assert not house.notes.named("turn-failed")
 
@@ -66,7 +66,7 @@ async def test_the_intent_is_durable_before_the_token_leaves_and_the_pair_before
 async def test_however_many_want_it_at_once_it_is_refreshed_once(replicas: int) -> None:
     house = await worn()
     houses = [house] + [await replica(house, f"them-{n}").open() for n in range(replicas - 1)]
-    tokens = await asyncio.gather(*(each.tokens.fresh("main") for each in houses * 20))
+    tokens = await asyncio.gather(*(fresh(each.tokens) for each in houses * 20))
     assert {value(token) for token in tokens} == {"access-2"}
     assert house.issuer.presented == ["refresh-1"]
 
@@ -74,7 +74,7 @@ async def test_however_many_want_it_at_once_it_is_refreshed_once(replicas: int) 
 async def test_who_asks_and_goes_away_does_not_take_the_answer_with_him() -> None:
     house = await worn()
     opening = house.issuer.hold_back()
-    asking = asyncio.create_task(house.tokens.fresh("main"))
+    asking = asyncio.create_task(fresh(house.tokens))
     await settled()
     asking.cancel()
     await settled()
@@ -87,7 +87,7 @@ async def test_what_another_process_has_refreshed_is_in_use_after_a_look() -> No
     house = await House().open()
     other = await replica(house).open()
     house.clock.turn(TOKEN_LIFE)
-    await house.tokens.fresh("main")
+    await fresh(house.tokens)
     await other.tokens.reload()
     assert value(other.tokens.usable("main")) == "access-2"
     assert house.issuer.presented == ["refresh-1"]
@@ -96,7 +96,7 @@ async def test_what_another_process_has_refreshed_is_in_use_after_a_look() -> No
 async def test_what_was_read_before_a_save_does_not_replace_what_was_saved() -> None:
     house = await worn()
     opening = house.issuer.hold_back()
-    refreshing = asyncio.create_task(house.tokens.fresh("main"))
+    refreshing = asyncio.create_task(fresh(house.tokens))
     await settled()
     old = await in_vault(house)
     opening.set()
@@ -111,7 +111,7 @@ async def test_what_was_read_before_a_save_does_not_replace_what_was_saved() -> 
 async def test_rotated_is_a_new_generation_that_lives_from_the_moment_of_the_answer() -> None:
     house = await worn()
     house.issuer.on_refresh = lambda _: _fail_saving(house.store)
-    refreshing = asyncio.create_task(house.tokens.fresh("main"))
+    refreshing = asyncio.create_task(fresh(house.tokens))
     await asyncio.sleep(60)
     assert house.tokens.usable("main") is None
     house.store.fails.clear()
@@ -133,7 +133,7 @@ async def test_a_new_pair_whose_saving_is_not_confirmed_is_saved_once() -> None:
         house.store.loses.add("put_grant")
 
     house.issuer.on_refresh = lose
-    asking = asyncio.create_task(house.tokens.fresh("main"))
+    asking = asyncio.create_task(fresh(house.tokens))
     await asyncio.sleep(2)
     house.store.loses.clear()
     assert (value(await asking), (await in_vault(house)).generation) == ("access-2", 2)
@@ -147,14 +147,14 @@ async def test_a_new_pair_whose_saving_is_not_confirmed_is_saved_once() -> None:
 async def test_dead_and_lost_need_a_person_and_are_never_presented_again(answer: RefreshResult, kind: str) -> None:
     house = await worn()
     house.issuer.script = [answer]
-    assert await house.tokens.fresh("main") is None
+    assert await fresh(house.tokens) is None
     assert trouble_of(house) == (kind, True)
     other = await replica(house).open()
     for _ in range(10):
         house.clock.turn(HOUR)
         for each in (house, other):
             await each.tokens.reload()
-            assert await each.tokens.fresh("main") is None
+            assert await fresh(each.tokens) is None
             assert trouble_of(each) == (kind, True)
     assert house.issuer.presented == ["refresh-1"]
 
@@ -166,7 +166,7 @@ async def test_a_lost_answer_leaves_the_access_token_in_use_while_it_works() -> 
     await house.store.put_grant(intended, expected=grant.version)
     house.clock.turn(LEASE)
     await house.tokens.reload()
-    assert value(await house.tokens.fresh("main")) == "access-1"
+    assert value(await fresh(house.tokens)) == "access-1"
     assert trouble_of(house) is None
     await house.tokens.renew("main", 1)
     assert trouble_of(house) == ("lost", True)
@@ -194,36 +194,36 @@ async def test_refused_is_kept_and_tried_again_after_30_s_then_with_backoff_to_h
 async def test_a_refusal_holds_for_other_processes_and_after_a_restart_too() -> None:
     house = await worn()
     house.issuer.script = [Refused("busy")]
-    await house.tokens.fresh("main")
+    await fresh(house.tokens)
     other = await replica(house).open()
-    assert await other.tokens.fresh("main") is None
+    assert await fresh(other.tokens) is None
     assert house.issuer.presented == ["refresh-1"]
     house.clock.turn(30 * SECOND)
-    assert value(await other.tokens.fresh("main")) is not None
+    assert value(await fresh(other.tokens)) is not None
 
 
 async def test_a_refusal_while_the_store_is_away_counts_once() -> None:
     house = await worn()
     house.issuer.script = [Refused("busy")]
     house.issuer.on_refresh = lambda _: _fail_saving(house.store)
-    refreshing = asyncio.create_task(house.tokens.fresh("main"))
+    refreshing = asyncio.create_task(fresh(house.tokens))
     await asyncio.sleep(20)
     house.store.fails.clear()
     house.issuer.on_refresh = None
     await refreshing
     house.clock.turn(30 * SECOND)
-    assert value(await house.tokens.fresh("main")) is not None
+    assert value(await fresh(house.tokens)) is not None
 
 
 async def test_what_did_not_leave_us_is_tried_again_soon_and_does_not_count() -> None:
     house = await worn()
     house.issuer.script = [NotPresented("connection-refused")]
-    assert await house.tokens.fresh("main") is None
+    assert await fresh(house.tokens) is None
     assert trouble_of(house) == ("unsent", False)
     assert ((await in_vault(house)).presented, (await in_vault(house)).intent) == (0, None)
     house.clock.turn(5 * SECOND)
     assert trouble_of(house) is None
-    assert value(await house.tokens.fresh("main")) is not None
+    assert value(await fresh(house.tokens)) is not None
 
 
 @pytest.mark.parametrize("answer", [NotPresented("dns"), Refused("busy"), Dead("dead"), Lost("cut"), pair(2)])
@@ -233,7 +233,7 @@ async def test_the_answer_is_recorded_although_somebody_else_wrote_while_it_was_
     house = await worn()
     house.issuer.script = [answer]
     house.issuer.on_refresh = lambda _: _prove(house)
-    await house.tokens.fresh("main")
+    await fresh(house.tokens)
     grant = await in_vault(house)
     assert (grant.intent is None) == isinstance(answer, NotPresented | Refused | Rotated)
     assert (grant.generation == 2) == isinstance(answer, Rotated)
@@ -249,7 +249,7 @@ async def _prove(house: House) -> None:
 async def test_an_answer_that_comes_after_others_gave_it_up_still_counts() -> None:
     house = await worn()
     opening = house.issuer.hold_back()
-    refreshing = asyncio.create_task(house.tokens.fresh("main"))
+    refreshing = asyncio.create_task(fresh(house.tokens))
     await settled()
     house.clock.turn(LEASE)
     other = await replica(house).open()
@@ -263,7 +263,7 @@ async def test_an_answer_that_comes_after_others_gave_it_up_still_counts() -> No
 async def test_a_person_s_new_grant_stands_whatever_the_old_chain_s_answer_was() -> None:
     house = await worn()
     opening = house.issuer.hold_back()
-    refreshing = asyncio.create_task(house.tokens.fresh("main"))
+    refreshing = asyncio.create_task(fresh(house.tokens))
     await settled()
     await adopt(house.store, "main", pair(77), house.clock(), may_replace=True)
     opening.set()
@@ -277,14 +277,14 @@ async def test_a_person_s_new_grant_stands_whatever_the_old_chain_s_answer_was()
 async def test_a_crash_between_the_intent_and_the_answer_is_lost_and_never_presented_again() -> None:
     gone = await worn()
     gone.issuer.hold_back()
-    asking = asyncio.create_task(gone.tokens.fresh("main"))
+    asking = asyncio.create_task(fresh(gone.tokens))
     await settled()
     for task in [asking, *gone.tokens._refreshing.values()]:
         task.cancel()
     await settled()
     house = await replica(gone).open()
     house.issuer.opening = None
-    waiting = asyncio.create_task(house.tokens.fresh("main"))
+    waiting = asyncio.create_task(fresh(house.tokens))
     await asyncio.sleep(21)
     assert not waiting.done()
     assert await waiting is None
@@ -298,7 +298,7 @@ async def test_a_crash_between_the_intent_and_the_answer_is_lost_and_never_prese
 async def test_an_intent_that_cannot_be_confirmed_presents_nothing_and_loses_nothing(fault: str) -> None:
     house = await worn()
     with getattr(house.store, fault)("put_grant"):
-        assert await house.tokens.fresh("main") is None
+        assert await fresh(house.tokens) is None
     assert house.issuer.presented == []
     assert trouble_of(house) == ("unsent", False)
     house.clock.turn(HOUR)
@@ -312,7 +312,7 @@ async def test_an_intent_that_cannot_be_confirmed_presents_nothing_and_loses_not
 async def test_an_unconfirmed_intent_that_others_gave_up_is_taken_back_by_who_knows_that_it_never_left() -> None:
     house = await worn()
     with house.store.losing("put_grant"):
-        await house.tokens.fresh("main")
+        await fresh(house.tokens)
     house.clock.turn(LEASE)
     other = await replica(house).open()
     assert trouble_of(other) == ("lost", True)
@@ -340,7 +340,7 @@ async def test_a_refreshed_generation_that_never_worked_is_not_refreshed_for_bei
     assert trouble_of(house) == ("unproven", True)
     house.clock.turn(TOKEN_LIFE)
     await house.tokens.reload()
-    assert await house.tokens.fresh("main") is None
+    assert await fresh(house.tokens) is None
     assert house.issuer.presented == ["refresh-1"]
 
 
@@ -365,7 +365,7 @@ async def test_an_unproven_generation_that_has_expired_is_refreshed() -> None:
     house = await House().open()
     await house.tokens.renew("main", 1)
     house.clock.turn(TOKEN_LIFE)
-    assert value(await house.tokens.fresh("main")) == "access-3"
+    assert value(await fresh(house.tokens)) == "access-3"
 
 
 async def test_the_proof_is_not_lost_to_somebody_else_s_writing() -> None:
@@ -400,7 +400,7 @@ async def test_a_new_grant_ends_every_trouble_in_every_process() -> None:
     house = await worn()
     other = await replica(house).open()
     house.issuer.script = [Dead("dead")]
-    await house.tokens.fresh("main")
+    await fresh(house.tokens)
     await adopt(house.store, "main", pair(9), house.clock(), may_replace=False)
     for each in (house, other):
         await each.tokens.reload()
@@ -410,7 +410,7 @@ async def test_a_new_grant_ends_every_trouble_in_every_process() -> None:
 async def test_without_a_grant_there_is_no_token_and_a_person_is_needed() -> None:
     house = House()
     await house.tokens.reload()
-    assert await house.tokens.fresh("main") is None
+    assert await fresh(house.tokens) is None
     assert trouble_of(house) == ("missing", True)
     await house.open()
     await house.store.put_grant(first_grant("main", pair(1), NOON, before=None), expected=0)
@@ -424,7 +424,7 @@ async def test_without_a_grant_there_is_no_token_and_a_person_is_needed() -> Non
 async def test_closing_waits_for_the_answer_and_its_saving() -> None:
     house = await worn()
     opening = house.issuer.hold_back()
-    asking = asyncio.create_task(house.tokens.fresh("main"))
+    asking = asyncio.create_task(fresh(house.tokens))
     await settled()
     closing = asyncio.create_task(house.tokens.aclose())
     await settled()
@@ -443,7 +443,7 @@ async def test_a_surprise_in_the_issuer_is_told_and_the_token_counts_as_lost() -
 
     house.issuer.on_refresh = surprise
     with pytest.raises(RuntimeError):
-        await house.tokens.fresh("main")
+        await fresh(house.tokens)
     assert house.notes.named("turn-failed")
     house.clock.turn(LEASE)
     await house.tokens.reload()

@@ -15,7 +15,7 @@ from gateway.core.errors import Unavailable
 from gateway.core.grant import Dead, Lost, NotPresented, RefreshResult, Refused, first_grant
 from gateway.tokens import App, Tokens, adopt
 
-from .stage import LEASE, TOKEN_LIFE, Clock, Notes, Store, TimelessLoop, pair
+from .stage import LEASE, TOKEN_LIFE, Clock, Notes, Store, TimelessLoop, fresh, pair
 
 REPLICAS = 3
 WHICH = st.integers(0, REPLICAS - 1)
@@ -113,7 +113,7 @@ class Replicas(RuleBasedStateMachine):
         if is_worn:
             self.clock.turn(TOKEN_LIFE)
         self.the_store_goes_wrong(fault, "put_grant")
-        self.start(replica, self.tokens[replica].fresh("main"))
+        self.start(replica, fresh(self.tokens[replica]))
 
     @rule(replica=WHICH)
     def somebody_looks(self, replica: int) -> None:
