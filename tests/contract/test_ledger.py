@@ -299,6 +299,13 @@ class TestOverdue:
         assert ids(await store.overdue(after(30), 1)) == ["first"]
         assert await store.overdue(after(9.999999), 10) == []
 
+    async def test_those_under_a_hold_are_the_ones_that_it_covers(self, store: Store) -> None:
+        await put(store, make_message("covered", expires_at=after(10), template_id="tpl-2"))
+        await put(store, make_message("free", expires_at=after(5)))
+        await put(store, make_message("other", expires_at=after(5), template_id="tpl-2", account="second"))
+        assert ids(await store.overdue(after(60), 10, under=make_hold(template_id="tpl-2"))) == ["covered"]
+        assert ids(await store.overdue(after(60), 10, under=make_hold())) == ["free", "covered"]
+
 
 class TestStalled:
     async def test_attempts_whose_lease_has_lapsed(self, store: Store) -> None:

@@ -3,9 +3,10 @@
 import asyncio
 from datetime import timedelta
 
+import msgspec
 import pytest
 
-from gateway.core.delivery import Outcome, Reason, State
+from gateway.core.delivery import Outcome, Reason, Scope, State, Until
 from gateway.core.hold import Hold
 from gateway.zalo.codes import for_number
 
@@ -329,3 +330,17 @@ async def test_a_message_whose_time_passes_during_the_refresh_is_not_tried_again
     await house.turn()
     message = await house.now(taken.message)
     assert (message.state, message.attempts) == (State.EXPIRED, 1)
+
+
+async def test_what_cannot_go_before_its_expiry_has_expired_at_once_also_when_it_waited_already() -> None:
+    house = await House().open()
+    house.zalo.script = [deferred()]
+    waiting = await house.send()
+    assert waiting.state is State.QUEUED
+    house.zalo.script = [deferred(-144, Reason.QUOTA, Scope.ACCOUNT, Until.NEXT_DAY)]
+    house.mappings = mapping_set('expires_after = "48h"')
+    assert (await house.send("evt-2")).reason is Reason.QUOTA
+    short = msgspec.structs.replace(waiting, expires_at=house.clock() + HOUR, version=waiting.version + 1)
+    assert await house.store.save(short, expected=waiting.version)
+    await house.turn()
+    assert await house.state(waiting) is State.EXPIRED

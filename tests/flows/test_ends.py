@@ -83,37 +83,53 @@ async def test_a_lapsed_lease_is_uncertain_and_the_late_answer_still_counts() ->
     assert await house.state(taken.message) is State.SENT
 
 
+async def held_up(house: House, late: timedelta) -> Message:
+    """The message whose acceptance took so long to be stored."""
+    opening = house.store.gates["accept"] = asyncio.Event()
+    posting = asyncio.create_task(house.post())
+    await settled()
+    house.clock.turn(late)
+    opening.set()
+    taken = await posting
+    await house.quiet()
+    return await house.now(taken.message)
+
+
 @pytest.mark.parametrize("late", [timedelta(seconds=5), LEASE, HOUR])
 async def test_a_request_that_is_held_up_is_not_begun_and_is_tried_anew(late: timedelta) -> None:
     house = await House().open()
-    opening = house.issuer.hold_back()
-    house.tokens._rejected["main"] = 1
-    taken = await house.post()
-    await settled()
-    assert await house.state(taken.message) is State.SENDING
-    house.clock.turn(late)
-    if late >= LEASE:
-        await house.dispatch.recover()
-    opening.set()
-    await house.quiet()
+    message = await held_up(house, late)
     assert house.zalo.requests == []
-    message = await house.now(taken.message)
     assert (message.state, message.reason, message.unsettled) == (State.QUEUED, Reason.RETRY, ())
     await house.turn(SECOND)
-    assert await house.state(taken.message) is State.SENT
+    assert await house.state(message) is State.SENT
 
 
 async def test_a_request_that_is_held_up_past_the_expiry_never_leaves() -> None:
     house = await House(mappings=mapping_set('expires_after = "3s"')).open()
+    message = await held_up(house, 3 * SECOND)
+    assert message.state is State.EXPIRED
+    assert house.zalo.requests == []
+
+
+async def test_what_comes_while_a_refresh_is_under_way_waits_as_queued_and_burns_no_attempt() -> None:
+    house = await House().open()
     opening = house.issuer.hold_back()
     house.tokens._rejected["main"] = 1
+    await house.tokens.reload()
     taken = await house.post()
+    waiting = asyncio.create_task(house.waiting.outcome(taken.message, timedelta(seconds=10)))
     await settled()
-    house.clock.turn(3 * SECOND)
+    message = await house.now(taken.message)
+    # Nothing has begun, so that a crash now would leave it as it is: queued, and going on after the next start.
+    assert (message.state, message.reason, message.attempts) == (State.QUEUED, Reason.CREDENTIALS, 0)
+    assert not waiting.done()
     opening.set()
-    await house.quiet()
-    assert await house.state(taken.message) is State.EXPIRED
-    assert house.zalo.requests == []
+    await settled()
+    await house.turn()
+    message = await house.now(taken.message)
+    assert (message.state, message.attempts) == (State.SENT, 1)
+    assert (await waiting).state is State.SENT
 
 
 async def test_an_attempt_of_ours_that_nobody_knows_of_never_left_and_is_tried_anew() -> None:

@@ -222,8 +222,9 @@ async def test_what_did_not_leave_us_is_tried_again_soon_and_does_not_count() ->
     assert trouble_of(house) == ("unsent", False)
     assert ((await in_vault(house)).presented, (await in_vault(house)).intent) == (0, None)
     house.clock.turn(5 * SECOND)
-    assert trouble_of(house) is None
+    assert trouble_of(house) == ("refreshing", False)
     assert value(await fresh(house.tokens)) is not None
+    assert trouble_of(house) is None
 
 
 @pytest.mark.parametrize("answer", [NotPresented("dns"), Refused("busy"), Dead("dead"), Lost("cut"), pair(2)])
@@ -393,7 +394,9 @@ async def test_a_working_grant_is_replaced_only_on_purpose() -> None:
     with pytest.raises(CannotStart, match="--replace"):
         await adopt(store, "main", pair(2), NOON, may_replace=False)
     assert (await adopt(store, "main", pair(2), NOON, may_replace=True)).generation == 2
-    assert (await adopt(store, "main", pair(3), NOON + TOKEN_LIFE, may_replace=False)).generation == 3
+    # Also when its access token has run out: its refresh token is alive, and would be lost.
+    with pytest.raises(CannotStart, match="--replace"):
+        await adopt(store, "main", pair(3), NOON + TOKEN_LIFE, may_replace=False)
 
 
 async def test_a_new_grant_ends_every_trouble_in_every_process() -> None:
