@@ -502,3 +502,34 @@ def test_a_closed_pool_refuses_before_anything_is_written(run: Run) -> None:
         assert refused.value.cause is Unsent.CLOSED
 
     run(scenario())
+
+
+def test_an_answer_that_arrived_while_we_stood_still_is_read_although_its_deadline_has_passed(run: Run) -> None:
+    was_read, may_answer, has_answered = threading.Event(), threading.Event(), threading.Event()
+
+    def serve(listening: socket.socket) -> None:
+        peer, _ = listening.accept()
+        with peer:
+            peer.recv(65536)
+            was_read.set()
+            may_answer.wait(10)
+            peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            has_answered.set()
+            peer.recv(1)
+
+    async def scenario(port: int) -> None:
+        pool = Connections(PATIENT, timedelta(milliseconds=200))
+        asking = asyncio.create_task(pool.exchange(Origin("http", "127.0.0.1", port), ask("1")))
+        while not was_read.is_set():  # noqa: ASYNC110 - set by a thread, which cannot set an event of the loop
+            await asyncio.sleep(0.001)
+        may_answer.set()
+        assert has_answered.wait(10)
+        time.sleep(0.25)  # noqa: ASYNC251  the whole process stands still, as after SIGSTOP
+        assert (await asking).body == b"{}"
+        await pool.aclose()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, args=(listening,))
+        thread.start()
+        run(scenario(listening.getsockname()[1]))
+        thread.join()
