@@ -148,7 +148,7 @@ def _list_messages() -> dict[str, Any]:
         ),
         "security": _KEY,
         "parameters": [
-            _parameter("status", "query", "Only this status", enum=list(Status.__args__)),  # type: ignore[attr-defined]
+            _parameter("status", "query", "Only this status", enum=list(Status.__args__)),  # type: ignore[attr-defined]  # a Literal has them
             _parameter("type", "query", "Only this event type"),
             _parameter("phone", "query", "Only this phone number, in any form"),
             _parameter("event_id", "query", "Only this event id"),
