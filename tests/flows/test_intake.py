@@ -217,6 +217,18 @@ async def test_a_full_queue_takes_nothing_new_and_answers_what_it_has() -> None:
     await house.quiet()
 
 
+async def test_what_comes_while_all_hands_are_full_is_queued_and_counted_and_has_its_turn() -> None:
+    house = await House().open()
+    house.is_busy = True
+    taken = await house.post()
+    assert (taken.message.state, taken.message.attempts, house.queued) == (State.QUEUED, 0, 1)
+    house.is_busy = False
+    await house.turn()
+    assert await house.state(taken.message) is State.SENT
+    await house.send("evt-2")
+    assert house.queued == 1, "what goes at once is not queued"
+
+
 async def test_a_stopping_gateway_takes_nothing_new_and_answers_what_it_has() -> None:
     house = await House().open()
     await house.send()

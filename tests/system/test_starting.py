@@ -68,6 +68,11 @@ def test_a_store_is_opened_only_with_its_key_and_only_by_its_own_kind(stage: Sta
     url = stage.simulator.url
     stage.config.write_text(text.replace(url, "https://zalo.invalid"))
     said(stage.command("serve"), 2, "simulated", "live")
+    # Nor does a real grant get into a store that is sealed for everybody to open.
+    before = stage.config.parent.joinpath("gateway.db").read_bytes()
+    grant = b'{"access_token":"real-access","refresh_token":"real-refresh","expires_in":"90000"}'
+    said(stage.command("token", "import", "main", "--replace", given=grant), 2, "a store of its own")
+    assert stage.config.parent.joinpath("gateway.db").read_bytes() == before
 
 
 def test_a_simulated_store_opens_for_every_command_whatever_is_set(config: Path) -> None:
