@@ -142,3 +142,26 @@ def test_status_tells_how_a_grant_is_and_shows_no_token(stage: Stage) -> None:
     assert (row["account"], row["health"], row["generation"], row["cure"]) == ("main", "working", 1, None)
     secrets = [token.encode() for name, token in json.loads(given).items() if "token" in name]
     assert not any(secret in done.stdout for secret in secrets)
+
+
+def test_a_kill_during_a_refresh_leaves_what_waits_for_it_queued_and_it_goes_out_after_an_import(
+    stage: Stage,
+) -> None:
+    stage.write_config(zalo='connect_timeout = "1s"\nread_timeout = "6s"')
+    stage.import_grant("--replace")
+    gateway = stage.serve()
+    expire(stage)
+    stage.fault(at="refresh", do="delay", value=5)
+    first = gateway.post(order("kill-0"), Prefer="respond-async").message["tracking_id"]
+    eventually(lambda: gateway.message(first)["reason"] == "credentials")
+    told = [gateway.post(order(f"kill-{n}"), Prefer="respond-async").message for n in range(20)]
+    gateway.kill()
+    gateway = stage.serve()
+    try:
+        assert set(gateway.statuses().values()) == {"queued"}
+        stage.simulator.ask("DELETE", "/__sim/faults")
+        stage.import_grant("--replace")
+        eventually(lambda: set(gateway.statuses().values()) <= {"sent", "delivered"})
+        assert all(len(stage.sent(message["tracking_id"])) == 1 for message in told)
+    finally:
+        gateway.stop()
