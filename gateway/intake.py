@@ -45,7 +45,10 @@ class Queue(Protocol):
         """True while as many are queued as may be."""
 
     def count(self) -> None:
-        """One more is queued."""
+        """One more is queued, or about to be."""
+
+    def discount(self) -> None:
+        """One that was counted is not queued after all."""
 
 
 class Intake:
@@ -55,7 +58,6 @@ class Intake:
         self,
         ledger: Ledger,
         gates: Gates,
-        mappings: Callable[[], MappingSet],
         depart: Depart,
         clock: Clock,
         observer: Observer,
@@ -67,7 +69,6 @@ class Intake:
     ) -> None:
         self._ledger = ledger
         self._gates = gates
-        self._mappings = mappings
         self._depart = depart
         self._clock = clock
         self._observer = observer
@@ -84,8 +85,10 @@ class Intake:
         if self._under_way:
             await asyncio.wait(self._under_way)
 
-    async def accept(self, event: Event, caller: Caller, key: str | None = None) -> Taken:
+    async def accept(self, event: Event, caller: Caller, mappings: MappingSet, key: str | None = None) -> Taken:
         """The event's message, durable and on its way; raises a refusal and then nothing is stored.
+
+        `mappings` is the set that was in force when the request came: no request is filled by a mix of two.
 
         NotAccepted: the store could not confirm. Posting the same event again is always right.
         """
@@ -93,7 +96,7 @@ class Intake:
             raise ForbiddenEventType(f"caller {caller.name} may not send events of this type")
         identity = identify(mode=caller.mode, caller=caller.name, event=event, key=key)
         # A task of its own: a caller that goes away must not leave a message that is stored and never sent.
-        task = asyncio.create_task(self._accept(event, caller, identity))
+        task = asyncio.create_task(self._accept(event, caller, mappings, identity))
         self._under_way.add(task)
         task.add_done_callback(self._end)
         try:
@@ -106,9 +109,9 @@ class Intake:
         if not task.cancelled():
             task.exception()  # looked at, in case that nobody waits for it any more
 
-    async def _accept(self, event: Event, caller: Caller, identity: Identity) -> Taken:
+    async def _accept(self, event: Event, caller: Caller, mappings: MappingSet, identity: Identity) -> Taken:
         try:
-            born, letter = self._fill(event, caller, identity)
+            born, letter = self._fill(event, caller, mappings, identity)
         except (UnmappedEvent, MappingFailed, TemplateConstraint, InvalidPhone) as refusal:
             # Identity comes before the mapping: what was accepted once is answered whatever the mapping says now.
             return await self._replay_or(refusal, event, identity)
@@ -118,6 +121,19 @@ class Intake:
             full = TooManyRequests("as many messages are queued as delivery.max_queued allows", retry_after_s=10)
             return await self._replay_or(full, event, identity)
         message = born if born.state is State.SKIPPED else self._first_step(born)
+        is_counted = message.state.is_waiting
+        if is_counted:
+            self._queue.count()  # before it is stored, or a batch would find room for all of its events at once
+        taken: Taken | None = None
+        try:
+            taken = await self._store(born, message, letter, identity)
+            return taken
+        finally:
+            if is_counted and (taken is None or taken.is_replay):
+                self._queue.discount()
+
+    async def _store(self, born: Message, message: Message, letter: Letter, identity: Identity) -> Taken:
+        """The message is stored and on its way, or the one that is known already is told."""
         acceptance = await self._ledger.accept(message, letter, identity)
         if isinstance(acceptance, Overtaken):
             message = received(born, acceptance.receipt, self._clock())
@@ -127,8 +143,6 @@ class Intake:
                 self._observer.fact("accepted", message=message)
                 if message.state.is_sending:
                     self._depart(message, letter)
-                elif message.state.is_waiting:
-                    self._queue.count()
                 return Taken(message, is_replay=False)
             case Known(before):
                 return Taken(before, is_replay=True)
@@ -137,14 +151,15 @@ class Intake:
             case Overtaken():
                 raise NotAccepted("a receipt for this message came in between; post the same event again")
 
-    def _fill(self, event: Event, caller: Caller, identity: Identity) -> tuple[Message, Letter]:
+    def _fill(
+        self, event: Event, caller: Caller, mappings: MappingSet, identity: Identity
+    ) -> tuple[Message, Letter]:
         """The message as it would be stored, and what is confidential of it."""
-        mapping_set = self._mappings()
-        mapping = mapping_set.mappings.get(event.type)
+        mapping = mappings.mappings.get(event.type)
         if mapping is None:
-            raise unmapped(event.type, mapping_set.nearest(event.type, caller.may_send))
+            raise unmapped(event.type, mappings.nearest(event.type, caller.may_send))
         filled = fill(mapping, event)
-        message = self._born(event, caller, identity, mapping, mapping_set, filled)
+        message = self._born(event, caller, identity, mapping, mappings, filled)
         if isinstance(filled, Skipped):
             return message, Letter(event)
         return message, Letter(event, filled.phone, filled.template_data, filled.secret)

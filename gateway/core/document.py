@@ -2,15 +2,17 @@
 
 import json
 import math
+import re
 from collections import Counter
 from typing import Any, Final
 
 import msgspec
 
-from .errors import Fault, MalformedEvent, clip, pointer
+from .errors import Fault, MalformedEvent, TooLarge, clip, pointer
 
 MAX_DEPTH: Final = 64
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
+_TOO_DEEP: Final = f"the JSON is nested deeper than {MAX_DEPTH}"
 
 
 class _Refused(ValueError):
@@ -23,25 +25,88 @@ def read_document(body: bytes) -> Any:
     Refused: invalid UTF-8, lone surrogates, duplicate members, NaN and infinities, integers beyond 64 bits,
     numbers beyond finite doubles, nesting deeper than 64.
     """
+    text = _text(body)
     try:
-        text = body.decode("utf-8")
-        document = _DECODER.decode(text)
+        return _strict(text)
+    except json.JSONDecodeError as error:
+        raise _not_json(error) from None
+
+
+def read_documents(body: bytes, *, max_count: int, max_length: int) -> list[Any]:
+    """The values of the JSON array in `body`, in order; in the place of each that is refused stands the refusal.
+
+    Each is read as `read_document` does, and refused as TooLarge when it has more than `max_length` characters.
+    Raises MalformedEvent for what is no JSON array, and TooLarge for one of more than `max_count` values.
+    """
+    text = _text(body)
+    try:
+        extents = _extents(text, max_count)
+    except json.JSONDecodeError as error:
+        raise _not_json(error) from None
+    except RecursionError:
+        raise _malformed(_TOO_DEEP) from None
+    return [_read_value(text[start:end], max_length) for start, end in extents]
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _malformed(f"the body is not UTF-8 (byte {error.start})") from None
-    except RecursionError:
-        raise _malformed(f"the body is nested deeper than {MAX_DEPTH}") from None
-    except json.JSONDecodeError as error:
-        raise _malformed(
-            f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-        ) from None
+
+
+def _strict(text: str) -> Any:
+    """The one value in `text`; raises MalformedEvent for JSON that is not ours."""
+    try:
+        document = _DECODER.decode(text)
     except _Refused as error:
         raise _malformed(str(error)) from None
+    except RecursionError:
+        raise _malformed(_TOO_DEEP) from None
     # A text with so few brackets cannot be nested too deeply, and one without escapes cannot hide a surrogate.
     if text.count("{") + text.count("[") > MAX_DEPTH:
         _check_depth(document)
     if "\\u" in text:
         _check_surrogates(document)
     return document
+
+
+def _read_value(text: str, max_length: int) -> Any:
+    if len(text) > max_length:
+        return TooLarge(f"one event may have {max_length} characters at most, also in a batch")
+    try:
+        return _strict(text)
+    except MalformedEvent as refusal:
+        return refusal
+
+
+def _extents(text: str, max_count: int) -> list[tuple[int, int]]:
+    """Where each value of the array begins and ends. Any JSON will do here: what is in it is looked at later."""
+    if not text.startswith("[", at := _after_space(text, 0)):
+        raise _malformed("a batch is a JSON array of events")
+    extents: list[tuple[int, int]] = []
+    at = _after_space(text, at + 1)
+    is_over = text.startswith("]", at)
+    while not is_over:
+        start = at
+        _, end = _SCANNER.raw_decode(text, start)
+        extents.append((start, end))
+        if len(extents) > max_count:
+            raise TooLarge(f"a batch may have {max_count} events at most; post the rest as another one")
+        at = _after_space(text, end)
+        is_over = not text.startswith(",", at)
+        if not is_over:
+            at = _after_space(text, at + 1)
+    if not text.startswith("]", at):
+        raise json.JSONDecodeError("Expecting ',' delimiter", text, at)
+    if (at := _after_space(text, at + 1)) != len(text):
+        raise json.JSONDecodeError("Extra data", text, at)
+    return extents
+
+
+def _after_space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return at if found is None else found.end()
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -73,6 +138,10 @@ _DECODER: Final = json.JSONDecoder(
     object_pairs_hook=_members, parse_int=_integer, parse_float=_double, parse_constant=_constant
 )
 
+# Reads what the other one refuses, to know where it ends; it keeps numbers as text, whose length costs it nothing.
+_SCANNER: Final = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+_SPACE: Final = re.compile(r"[ \t\n\r]*")
+
 
 def _check_depth(document: Any) -> None:
     level = [document] if isinstance(document, dict | list) else []
@@ -81,7 +150,7 @@ def _check_depth(document: Any) -> None:
         level = [inner for outer in members for inner in outer if isinstance(inner, dict | list)]
         if not level:
             return
-    raise _malformed(f"the body is nested deeper than {MAX_DEPTH}")
+    raise _malformed(_TOO_DEEP)
 
 
 def _check_surrogates(document: Any) -> None:
@@ -93,3 +162,7 @@ def _check_surrogates(document: Any) -> None:
 
 def _malformed(detail: str) -> MalformedEvent:
     return MalformedEvent(detail, errors=[Fault(pointer(), detail)])
+
+
+def _not_json(error: json.JSONDecodeError) -> MalformedEvent:
+    return _malformed(f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}")

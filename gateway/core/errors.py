@@ -50,7 +50,7 @@ class Unauthenticated(GatewayError):
     """Nobody knows who calls."""
 
     code = "unauthenticated"
-    title = "No caller key, or not one that is known"
+    title = "No key or signature that is known"
 
 
 class ForbiddenEventType(GatewayError):

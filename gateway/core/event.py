@@ -54,7 +54,7 @@ def read_event(document: Any, *, default_source: str, needs_specversion: bool) -
     event_type = _text(document, "type", faults)
     time = _optional_text(document, "time", faults)
     subject = _optional_text(document, "subject", faults)
-    if "datacontenttype" in document and not _is_json(document["datacontenttype"]):
+    if "datacontenttype" in document and not is_json(document["datacontenttype"]):
         faults.append(Fault("/datacontenttype", "must be a JSON media type"))
     data = document.get("data")
     if not isinstance(data, dict):
@@ -95,7 +95,8 @@ def has_controls(text: str) -> bool:
     return any(character < " " or "\x7f" <= character <= "\x9f" for character in text)
 
 
-def _is_json(media_type: object) -> bool:
+def is_json(media_type: object) -> bool:
+    """True if this names JSON, or a kind of JSON."""
     if not isinstance(media_type, str):
         return False
     bare = media_type.partition(";")[0].strip().lower()

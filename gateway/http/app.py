@@ -13,6 +13,7 @@ from . import problems
 from .doors import JSON, Answer, Doors, answer_of, answer_of_error
 from .events import events_handlers
 from .health import health_handlers, live_handler
+from .mappings import mappings_handlers
 from .messages import messages_handlers
 from .openapi import document
 from .webhooks import webhook_handlers
@@ -23,6 +24,7 @@ def make_app(doors: Doors, *, has_public_door: bool) -> Litestar:
     routes: list[ControllerRouterHandler] = [
         *events_handlers(doors),
         *messages_handlers(doors),
+        *mappings_handlers(doors),
         *health_handlers(doors),
         _schema_handler(),
     ]

@@ -1,7 +1,9 @@
 """What the handlers are handed, and what they share: who calls, raw bodies, plain answers."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
 
@@ -10,12 +12,19 @@ from litestar.types import Receive, Send
 
 from gateway.core.caller import Bucket, Caller
 from gateway.core.delivery import State
-from gateway.core.errors import GatewayError, MethodNotAllowed, TooLarge, Unauthenticated, Unavailable
+from gateway.core.errors import (
+    GatewayError,
+    MethodNotAllowed,
+    TooLarge,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+)
 from gateway.core.grant import Trouble
-from gateway.core.mapping import MappingSet
 from gateway.core.message import Message
 from gateway.gates import Gates
 from gateway.intake import Intake
+from gateway.mappings import Mappings
 from gateway.ports import Clock, Ledger, Observer
 from gateway.receipts import Receipts
 from gateway.waiting import Waiting
@@ -25,6 +34,20 @@ from .views import MessageView, view
 
 JSON: Final = "application/json"
 _BEARER: Final = b"bearer "
+_MAX_DISCARDED: Final = 16 << 20
+
+
+class Headers(dict[bytes, bytes]):
+    """A request's headers, names in lower case; of one that is `repeated`, every value, with commas between them."""
+
+    def __init__(self, given: Iterable[tuple[bytes, bytes]]) -> None:
+        super().__init__()
+        self.repeated: set[bytes] = set()
+        for name, value in given:
+            if name in self:
+                self.repeated.add(name)
+                value = self[name] + b", " + value
+            self[name] = value
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -44,7 +67,7 @@ class Doors(msgspec.Struct, frozen=True):
     receipts: Receipts
     ledger: Ledger
     gates: Gates
-    mappings: Callable[[], MappingSet]
+    mappings: Mappings
     exposition: Callable[[], bytes]
     observer: Observer
     clock: Clock
@@ -63,6 +86,16 @@ class Doors(msgspec.Struct, frozen=True):
             if caller is not None:
                 return caller
         raise Unauthenticated("send `Authorization: Bearer <caller key>`; `zns-gateway key new NAME` makes a key")
+
+    def admit(self, caller: Caller) -> None:
+        """One event of the caller's share is taken; raises TooManyRequests where nothing is left of it."""
+        wait_s = self.buckets[caller.name].take(self.clock())
+        if wait_s > 0:
+            retry_after_s = math.ceil(wait_s)
+            detail = (
+                f"caller {caller.name} is over its max_per_second; post the same again after {retry_after_s} s"
+            )
+            raise TooManyRequests(detail, retry_after_s=retry_after_s)
 
     def view(self, message: Message) -> MessageView:
         """The message as callers see it now."""
@@ -89,7 +122,52 @@ class Answer(msgspec.Struct, frozen=True):
         await send(end)
 
 
-Serve = Callable[[Doors, dict[bytes, bytes], Receive], Awaitable[Answer]]
+class Body:
+    """What is left to be read of a request's body."""
+
+    def __init__(self, headers: Headers, receive: Receive) -> None:
+        self._headers = headers
+        self._receive = receive
+        self._is_read = False
+
+    async def whole(self, limit: int) -> bytes:
+        """The whole body; raises TooLarge as soon as it is known to be longer than `limit`."""
+        too_large = TooLarge(f"the body may have {limit} bytes at most")
+        announced = self._headers.get(b"content-length", b"")
+        if announced.isdigit() and int(announced[:20]) > limit:
+            raise too_large
+        part = await self._next()
+        if self._is_read and len(part) <= limit:
+            return part
+        parts, size = [part], len(part)
+        while not self._is_read and size <= limit:
+            part = await self._next()
+            parts.append(part)
+            size += len(part)
+        if size > limit:
+            raise too_large
+        return b"".join(parts)
+
+    async def discard(self) -> None:
+        """What is left has been read and thrown away: who is still sending would not see an answer before a reset."""
+        size = 0
+        while not self._is_read and size <= _MAX_DISCARDED and b"expect" not in self._headers:
+            size += len(await self._next())
+
+    async def _next(self) -> bytes:
+        message: Any = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        self._is_read = not message.get("more_body", False)
+        part: bytes = message.get("body", b"")
+        return part
+
+
+class Disconnected(Exception):
+    """The client went away before its request was complete; there is nobody to answer."""
+
+
+Serve = Callable[[Doors, Headers, Body], Awaitable[Answer]]
 
 
 async def serve_post(
@@ -102,34 +180,41 @@ async def serve_post(
     surprise: type[GatewayError] = Unavailable,
 ) -> None:
     """Whatever happens in a raw handler, there is an answer, and it is never a 500; `surprise` is the last resort."""
-    try:
-        if scope["method"] != "POST":
-            raise MethodNotAllowed("this path takes POST only")
-        answer = await serve(doors, headers_in(scope), receive)
-    except MethodNotAllowed as error:
-        answer = answer_of_error(error, allow="POST")
-    except Disconnected:
-        return
-    except Exception as error:  # noqa: BLE001 - the last line: every caller gets an answer
-        answer = answer_of(error, doors.observer, surprise)
-    await answer.send(send)
+    headers = Headers(scope["headers"])
+    body = Body(headers, receive)
+    with suppress(Disconnected):
+        try:
+            if scope["method"] != "POST":
+                raise MethodNotAllowed("this path takes POST only")
+            answer = await serve(doors, headers, body)
+        except Disconnected:
+            raise
+        except MethodNotAllowed as error:
+            answer = answer_of_error(error, allow="POST")
+        except Exception as error:  # noqa: BLE001 - the last line: every caller gets an answer
+            answer = answer_of(error, doors.observer, surprise)
+        await body.discard()
+        await answer.send(send)
 
 
 def answer_of_error(error: GatewayError, **headers: str) -> Answer:
     """The problem+json answer to a call that raised this."""
     problem = problems.problem_of(error)
-    headers |= problems.headers_of(error)
+    headers = problems.headers_of(error) | headers
     return Answer(problem.status, problems.encode(problem), problems.MEDIA_TYPE, headers)
 
 
 def answer_of(error: Exception, observer: Observer, surprise: type[GatewayError] = Unavailable) -> Answer:
-    """The answer to a call in which this happened; what nobody thought of is logged, and never a 500."""
+    """The answer to a call in which this happened; never a 500."""
+    return answer_of_error(refusal_of(error, observer, surprise))
+
+
+def refusal_of(error: Exception, observer: Observer, surprise: type[GatewayError]) -> GatewayError:
+    """The error itself if it was made to be told; what nobody thought of is logged, and told as a `surprise`."""
     if isinstance(error, GatewayError) and type(error) in problems.STATUSES:
-        return answer_of_error(error)
+        return error
     observer.fact("turn-failed", error=error)
-    return answer_of_error(
-        surprise("something went wrong on our side, and it has been logged; try the same again")
-    )
+    return surprise("something went wrong on our side, and it has been logged; try the same again")
 
 
 def status_of(message: Message) -> int:
@@ -141,42 +226,3 @@ def status_of(message: Message) -> int:
             return 422
         case _:
             return 202
-
-
-def headers_in(scope: Any) -> dict[bytes, bytes]:
-    """The request's headers, names in lower case; of a header that is there twice, both values with a comma."""
-    headers: dict[bytes, bytes] = {}
-    for name, value in scope["headers"]:
-        headers[name] = headers[name] + b", " + value if name in headers else value
-    return headers
-
-
-async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int) -> bytes:
-    """The whole body; raises TooLarge as soon as it is known to be longer than `limit`."""
-    too_large = TooLarge(f"the body may have {limit} bytes at most")
-    announced = headers.get(b"content-length", b"")
-    if announced.isdigit() and int(announced[:20]) > limit:
-        raise too_large
-    message: Any = await receive()
-    if message["type"] == "http.disconnect":
-        raise Disconnected
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        if len(body) > limit:
-            raise too_large
-        return body
-    parts, size = [body], len(body)
-    while message.get("more_body") and size <= limit:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        part: bytes = message.get("body", b"")
-        parts.append(part)
-        size += len(part)
-    if size > limit:
-        raise too_large
-    return b"".join(parts)
-
-
-class Disconnected(Exception):
-    """The client went away before its request was complete; there is nobody to answer."""

@@ -9,7 +9,7 @@ from litestar.params import Parameter
 from gateway.core.errors import InvalidRequest, NotFound, clip
 
 from . import problems
-from .doors import JSON, Doors, headers_in
+from .doors import JSON, Doors, Headers
 from .query import read_query
 from .views import MessagePage, view_with_timeline
 
@@ -21,7 +21,7 @@ def messages_handlers(doors: Doors) -> list[HTTPRouteHandler]:
     async def show_message(
         request: Request[Any, Any, Any], tracking_id: Annotated[str, Parameter()]
     ) -> Response[bytes]:
-        caller = doors.caller_of(headers_in(request.scope))
+        caller = doors.caller_of(Headers(request.scope["headers"]))
         message = await doors.ledger.load(tracking_id)
         if message is None or not (caller.is_operator or message.caller == caller.name):
             raise NotFound("there is no message with this tracking_id that you may see")
@@ -31,7 +31,7 @@ def messages_handlers(doors: Doors) -> list[HTTPRouteHandler]:
 
     @get("/v1/messages")
     async def list_messages(request: Request[Any, Any, Any]) -> Response[bytes]:
-        caller = doors.caller_of(headers_in(request.scope))
+        caller = doors.caller_of(Headers(request.scope["headers"]))
         asked = _parameters(request)
         page = await doors.ledger.find(read_query(asked, caller))
         # A sender that asks for another's messages gets none: the filter narrows what it may see.

@@ -4,57 +4,36 @@ Schemas come from the Structs that are really encoded; paths are written here, n
 calls that matter most are raw ASGI and no framework could describe their headers and media types.
 """
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from gateway import __version__
-from gateway.core import errors
 
-from .events import PLAIN, STRUCTURED
-from .problems import MEDIA_TYPE, STATUSES, Problem
+from .batches import BatchView
+from .mappings import MappingsView
+from .openapi_parts import (
+    EVENT_SCHEMA,
+    KEY,
+    REF,
+    attribute_headers,
+    event_body,
+    header,
+    json_body,
+    parameter,
+    refusals,
+)
+from .problems import Problem
 from .views import MessagePage, MessageView, MessageWithTimeline, Preview, Status
-
-_REF: Final = "#/components/schemas/{name}"
-_KEY: Final[list[dict[str, list[str]]]] = [{"callerKey": []}]
-
-_EVENT_SCHEMA: Final[dict[str, Any]] = {
-    "title": "Event",
-    "description": "A CloudEvents 1.0 event. `specversion` and `source` may be left out in application/json.",
-    "type": "object",
-    "required": ["id", "type", "data"],
-    "properties": {
-        "specversion": {"const": "1.0"},
-        "id": {"type": "string", "minLength": 1, "maxLength": 255},
-        "source": {"type": "string", "minLength": 1, "maxLength": 255},
-        "type": {"type": "string", "minLength": 1, "maxLength": 255},
-        "time": {"type": "string", "format": "date-time"},
-        "subject": {"type": "string"},
-        "datacontenttype": {"type": "string"},
-        "data": {"type": "object"},
-    },
-    "additionalProperties": True,
-}
-_EXAMPLE: Final[dict[str, Any]] = {
-    "id": "evt-1",
-    "source": "/checkout",
-    "type": "order.paid",
-    "time": "2026-11-23T08:00:00Z",
-    "data": {
-        "order_id": "DH-1001",
-        "total": 1250000,
-        "payment_method": "card",
-        "customer": {"name": "Nguyễn Văn An", "phone": "0912345678"},
-    },
-}
 
 
 def document() -> dict[str, Any]:
     """The whole document, the same at every call."""
     _, schemas = msgspec.json.schema_components(
-        [MessageView, MessageWithTimeline, MessagePage, Preview, Problem], ref_template=_REF
+        [MessageView, MessageWithTimeline, MessagePage, BatchView, MappingsView, Preview, Problem],
+        ref_template=REF,
     )
-    schemas["Event"] = _EVENT_SCHEMA
+    schemas["Event"] = EVENT_SCHEMA
     return {
         "openapi": "3.1.0",
         "info": {
@@ -64,12 +43,19 @@ def document() -> dict[str, Any]:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "http://127.0.0.1:8080"}],
-        "tags": [{"name": "events"}, {"name": "messages"}, {"name": "zalo"}, {"name": "health"}],
+        "tags": [
+            {"name": "events"},
+            {"name": "messages"},
+            {"name": "mappings"},
+            {"name": "zalo"},
+            {"name": "health"},
+        ],
         "paths": {
             "/v1/events": {"post": _post_event()},
             "/v1/events/preview": {"post": _preview_event()},
             "/v1/messages": {"get": _list_messages()},
             "/v1/messages/{tracking_id}": {"get": _show_message()},
+            "/v1/mappings": {"get": _list_mappings()},
             "/webhooks/zalo/{account}": {"post": _webhook()},
             "/livez": {"get": _probe("livez", "The process answers")},
             "/readyz": {"get": _readyz()},
@@ -86,25 +72,29 @@ def document() -> dict[str, Any]:
 
 
 def _post_event() -> dict[str, Any]:
-    shown = _json("MessageView")
+    shown = json_body("MessageView")
     replayed = {
-        "Idempotency-Replayed": _header("`true` when the event had been here before; nothing was sent again")
+        "Idempotency-Replayed": header("`true` when the event had been here before; nothing was sent again")
     }
-    applied = {"Preference-Applied": _header("What of `Prefer` was honoured")}
+    applied = {"Preference-Applied": header("What of `Prefer` was honoured")}
     return {
         "tags": ["events"],
         "operationId": "postEvent",
-        "summary": "Notify a customer of an event",
+        "summary": "Notify a customer of an event, or customers of many",
         "description": (
             "Durable before it is answered, and sent at most once however often the same event is posted. Waits for "
-            "Zalo's answer up to `server.wait` unless `Prefer` says otherwise."
+            "Zalo's answer up to `server.wait` unless `Prefer` says otherwise. CloudEvents 1.0: structured, plain "
+            "JSON of the same shape, binary (`ce-*` headers, percent-encoded; the body is `data`), or a batch: each "
+            "of its events is decided on its own, all accepted ones are durable before the answer, and it never "
+            "waits for Zalo."
         ),
-        "security": _KEY,
+        "security": KEY,
         "parameters": [
-            _parameter("Idempotency-Key", "header", "A name of your own for the event", maxLength=255),
-            _parameter("Prefer", "header", "`wait=N` (seconds, 60 at most) or `respond-async`"),
+            parameter("Idempotency-Key", "header", "A name of your own for the event", maxLength=255),
+            parameter("Prefer", "header", "`wait=N` (seconds, 60 at most) or `respond-async`"),
+            *attribute_headers(),
         ],
-        "requestBody": _event_body(),
+        "requestBody": event_body(may_be_many=True),
         "responses": {
             "200": {
                 "description": "Sent, delivered, undelivered or skipped",
@@ -112,11 +102,14 @@ def _post_event() -> dict[str, Any]:
                 **shown,
             },
             "202": {
-                "description": "Durable; queued, being sent, or not known whether it was sent",
-                "headers": {"Location": _header("Where to ask what became of it"), **replayed, **applied},
-                **shown,
+                "description": (
+                    "Durable; queued, being sent, or not known whether it was sent. Of a batch: the result of each "
+                    "event, in the order given"
+                ),
+                "headers": {"Location": header("Where to ask what became of it"), **replayed, **applied},
+                **json_body("MessageView", "BatchView"),
             },
-            **_problems(400, 401, 403, 405, 413, 415, 422, 429, 503),
+            **refusals(400, 401, 403, 405, 413, 415, 422, 429, 503),
         },
     }
 
@@ -127,11 +120,12 @@ def _preview_event() -> dict[str, Any]:
         "operationId": "previewEvent",
         "summary": "See what would be sent",
         "description": "Fills the mapping and masks the result; sends and stores nothing.",
-        "security": _KEY,
-        "requestBody": _event_body(),
+        "security": KEY,
+        "parameters": attribute_headers(),
+        "requestBody": event_body(may_be_many=False),
         "responses": {
-            "200": {"description": "What Zalo would get; `faults` says why it would not", **_json("Preview")},
-            **_problems(400, 401, 403, 405, 413, 415, 422, 429, 503),
+            "200": {"description": "What Zalo would get; `faults` says why it would not", **json_body("Preview")},
+            **refusals(400, 401, 403, 405, 413, 415, 422, 429, 503),
         },
     }
 
@@ -146,25 +140,28 @@ def _list_messages() -> dict[str, Any]:
             "Newest accepted first. With `updated_after` it is a feed: oldest change first, in commit order, always "
             "with a cursor to go on from, each change at least once. A sender sees its own messages, an operator all."
         ),
-        "security": _KEY,
+        "security": KEY,
         "parameters": [
-            _parameter("status", "query", "Only this status", enum=list(Status.__args__)),  # type: ignore[attr-defined]  # a Literal has them
-            _parameter("type", "query", "Only this event type"),
-            _parameter("phone", "query", "Only this phone number, in any form"),
-            _parameter("event_id", "query", "Only this event id"),
-            _parameter("caller", "query", "Only this caller (operators)"),
-            _parameter("since", "query", "Accepted at or after", **time),
-            _parameter("until", "query", "Accepted before", **time),
-            _parameter("updated_after", "query", "The feed of changes after this time", **time),
+            parameter("status", "query", "Only this status", enum=list(Status.__args__)),  # type: ignore[attr-defined]  # a Literal has them
+            parameter("type", "query", "Only this event type"),
+            parameter("phone", "query", "Only this phone number, in any form"),
+            parameter("event_id", "query", "Only this event id"),
+            parameter("caller", "query", "Only this caller (operators)"),
+            parameter("since", "query", "Accepted at or after", **time),
+            parameter("until", "query", "Accepted before", **time),
+            parameter("updated_after", "query", "The feed of changes after this time", **time),
             {
                 "name": "limit",
                 "in": "query",
                 "description": "How many at most",
                 "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
             },
-            _parameter("cursor", "query", "`next_cursor` of the page before"),
+            parameter("cursor", "query", "`next_cursor` of the page before"),
         ],
-        "responses": {"200": {"description": "One page", **_json("MessagePage")}, **_problems(400, 401, 405, 503)},
+        "responses": {
+            "200": {"description": "One page", **json_body("MessagePage")},
+            **refusals(400, 401, 405, 503),
+        },
     }
 
 
@@ -173,11 +170,25 @@ def _show_message() -> dict[str, Any]:
         "tags": ["messages"],
         "operationId": "showMessage",
         "summary": "What became of one message",
-        "security": _KEY,
-        "parameters": [{**_parameter("tracking_id", "path", "The message's tracking_id"), "required": True}],
+        "security": KEY,
+        "parameters": [{**parameter("tracking_id", "path", "The message's tracking_id"), "required": True}],
         "responses": {
-            "200": {"description": "The message with its timeline", **_json("MessageWithTimeline")},
-            **_problems(401, 404, 405, 503),
+            "200": {"description": "The message with its timeline", **json_body("MessageWithTimeline")},
+            **refusals(401, 404, 405, 503),
+        },
+    }
+
+
+def _list_mappings() -> dict[str, Any]:
+    return {
+        "tags": ["mappings"],
+        "operationId": "listMappings",
+        "summary": "What is in force",
+        "description": "A sender sees the types that it may send, an operator all.",
+        "security": KEY,
+        "responses": {
+            "200": {"description": "The set in force", **json_body("MappingsView")},
+            **refusals(401, 405),
         },
     }
 
@@ -188,13 +199,13 @@ def _webhook() -> dict[str, Any]:
         "operationId": "receiveWebhook",
         "summary": "Where Zalo tells of deliveries",
         "parameters": [
-            {**_parameter("account", "path", "The account's name in the configuration"), "required": True},
-            _parameter("X-ZEvent-Signature", "header", "`mac=` and the hex SHA-256 of contract §5"),
+            {**parameter("account", "path", "The account's name in the configuration"), "required": True},
+            parameter("X-ZEvent-Signature", "header", "`mac=` and the hex SHA-256 of contract §5"),
         ],
         "requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}},
         "responses": {
             "200": {"description": "Stored, or Zalo's empty probe"},
-            **_problems(401, 404, 405, 413, 503),
+            **refusals(401, 404, 405, 413, 503),
         },
     }
 
@@ -202,7 +213,7 @@ def _webhook() -> dict[str, Any]:
 def _readyz() -> dict[str, Any]:
     return {
         **_probe("readyz", "Events can be accepted"),
-        "parameters": [_parameter("verbose", "query", "Given at all: list each check")],
+        "parameters": [parameter("verbose", "query", "Given at all: list each check")],
         "responses": {"200": {"description": "Events can be accepted"}, "503": {"description": "They cannot"}},
     }
 
@@ -227,40 +238,3 @@ def _probe(name: str, summary: str) -> dict[str, Any]:
             "200": {"description": summary, "content": {"application/json": {"schema": {"type": "object"}}}}
         },
     }
-
-
-def _event_body() -> dict[str, Any]:
-    schema = {"schema": {"$ref": _REF.format(name="Event")}}
-    plain = {**schema, "example": _EXAMPLE}
-    structured = {**schema, "example": {"specversion": "1.0", **_EXAMPLE}}
-    return {"required": True, "content": {PLAIN: plain, STRUCTURED: structured}}
-
-
-def _problems(*statuses: int) -> dict[str, Any]:
-    """The problem answers with these statuses, each with the codes that it may carry."""
-    answers: dict[str, Any] = {}
-    for status in statuses:
-        codes = [kind.code for kind, row in STATUSES.items() if row.status == status]
-        described = ", ".join(f"`{code}`" for code in codes)
-        if status == 422:
-            described += ", `expired`, `cancelled`, or the code of what Zalo refused for good"
-        answer: dict[str, Any] = {
-            "description": described,
-            "content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(name="Problem")}}},
-        }
-        if status in (STATUSES[errors.TooManyRequests].status, STATUSES[errors.NotAccepted].status):
-            answer["headers"] = {"Retry-After": _header("Seconds to wait before the same call")}
-        answers[str(status)] = answer
-    return answers
-
-
-def _json(name: str) -> dict[str, Any]:
-    return {"content": {"application/json": {"schema": {"$ref": _REF.format(name=name)}}}}
-
-
-def _header(description: str) -> dict[str, Any]:
-    return {"description": description, "schema": {"type": "string"}}
-
-
-def _parameter(name: str, place: str, description: str, **schema: Any) -> dict[str, Any]:
-    return {"name": name, "in": place, "description": description, "schema": {"type": "string", **schema}}

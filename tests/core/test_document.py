@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.document import MAX_DEPTH, read_document
-from gateway.core.errors import MalformedEvent
+from gateway.core.document import MAX_DEPTH, read_document, read_documents
+from gateway.core.errors import MalformedEvent, TooLarge
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 VALUES = st.recursive(
@@ -157,3 +157,69 @@ def test_a_flipped_byte_is_a_document_or_malformed(value: Any, data: st.DataObje
     body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
     with suppress(MalformedEvent):
         read_document(bytes(body))
+
+
+# -- many at once --
+
+
+def read_all(body: bytes, max_count: int = 100, max_length: int = 10_000) -> list[Any]:
+    return read_documents(body, max_count=max_count, max_length=max_length)
+
+
+@given(st.lists(VALUES, max_size=5), st.sampled_from([None, 0, 2]), st.booleans())
+def test_the_values_of_an_array_are_read_as_each_alone(
+    values: list[Any], indent: int | None, escapes: bool
+) -> None:
+    assert read_all(json.dumps(values, indent=indent, ensure_ascii=escapes).encode()) == values
+
+
+@given(
+    st.lists(
+        st.sampled_from([b'{"a":1,"a":2}', b"NaN", b"1e999", b"9" * 400, b'"\\ud800"', nested(65), b'{"b":[]}'])
+    )
+)
+def test_a_value_that_is_refused_spoils_none_of_the_others(parts: list[bytes]) -> None:
+    found = read_all(b"[" + b" ,\n".join(parts) + b"]")
+    assert [it.detail if isinstance(it, MalformedEvent) else it for it in found] == [alone(part) for part in parts]
+
+
+def alone(part: bytes) -> Any:
+    """What the part is read as when it is not in an array: a value, or the detail of its refusal."""
+    try:
+        return read_document(part)
+    except MalformedEvent as refusal:
+        return refusal.detail
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{}", b"[", b"[1", b"[1,]", b"[,1]", b"[1 2]", b"[1]]", b"[1] x", b'[{"a":}]', b"[[]", b"[\xff]"],
+)
+def test_what_is_no_array_is_refused_as_a_whole(body: bytes) -> None:
+    with pytest.raises(MalformedEvent):
+        read_all(body)
+
+
+@pytest.mark.parametrize("body", [b"[" * 200_000, b"[" + nested(200_000) + b"]", b"[1," + b'{"a":' * 200_000])
+def test_an_array_nested_without_end_is_refused(body: bytes) -> None:
+    with pytest.raises(MalformedEvent, match="deeper"):
+        read_all(body)
+
+
+def test_an_array_of_too_many_values_is_refused_before_they_are_all_looked_at() -> None:
+    assert read_all(b"[1,2,3]", max_count=3) == [1, 2, 3]
+    with pytest.raises(TooLarge, match="3 events"):
+        read_all(b"[1,2,3,4,nonsense", max_count=3)
+
+
+def test_a_value_that_is_too_long_is_refused_in_its_place() -> None:
+    small, large = json.dumps("x" * 8).encode(), json.dumps("x" * 9).encode()
+    first, second, third = read_all(b"[%s,%s,%s]" % (small, large, small), max_length=10)
+    assert (first, third) == ("x" * 8, "x" * 8)
+    assert isinstance(second, TooLarge)
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_are_an_array_or_malformed(body: bytes) -> None:
+    with suppress(MalformedEvent):
+        assert isinstance(read_all(b"[" + body), list)

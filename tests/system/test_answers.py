@@ -169,15 +169,6 @@ def test_another_media_type_is_not_read(gateway: Process, media_type: str) -> No
     problem(gateway.post(order("a-4"), Content_Type=media_type), 415, "unsupported-media-type")
 
 
-def test_what_is_not_there_yet_is_refused_and_never_taken_for_something_else(gateway: Process) -> None:
-    problem(
-        gateway.post([order("a-5")], Content_Type="application/cloudevents-batch+json"),
-        415,
-        "unsupported-media-type",
-    )
-    problem(gateway.post(order("a-5"), ce_specversion="1.0"), 415, "unsupported-media-type")
-
-
 def test_an_unmapped_type_is_told_with_the_nearest_that_the_caller_may_send(gateway: Process) -> None:
     body = problem(gateway.post(order("a-6", type="order.payd")), 422, "unmapped-event")
     assert "order.paid" in body["detail"]
