@@ -37,9 +37,7 @@ _FIELDS: Final = (
     "signal",
     "outcome",
 )
-_SERIOUS: Final = frozenset(
-    {"held", "store-unavailable", "template-blocked", "letter-sealed", "mapping-reload-failed"}
-)
+_SERIOUS: Final = frozenset({"held", "store-unavailable", "template-blocked", "letter-sealed"})
 
 
 class Telemetry:
@@ -68,6 +66,7 @@ class Telemetry:
             "refreshed": self._refreshed,
             "webhook": self._webhook,
             "mappings-loaded": self._mappings_loaded,
+            "mapping-reload-failed": self._mapping_reload_failed,
             "turn-failed": self._turn_failed,
         }
 
@@ -155,8 +154,14 @@ class Telemetry:
 
     def _mappings_loaded(self, about: dict[str, Any]) -> None:
         self._numbers.mapping_reloads("loaded").inc()
+        self._numbers.mappings_broken.set(0)
         self._numbers.mappings_loaded_at = time.monotonic()
         self._log.info("mappings-loaded", count=about["count"], version=about["version"])
+
+    def _mapping_reload_failed(self, about: dict[str, Any]) -> None:
+        self._numbers.mapping_reloads("failed").inc()
+        self._numbers.mappings_broken.set(1)
+        self._log.error("mapping-reload-failed", count=about["count"], cause=about["cause"])
 
     def _turn_failed(self, about: dict[str, Any]) -> None:
         # The type and where it happened, never the text: that could quote a value.
@@ -203,6 +208,9 @@ class _Numbers:
         self.quota = gauge("quota_remaining", "What Zalo said is left of the daily quota", "account")
         self.webhooks = counter("webhooks", "Webhook calls, by verdict", "account", "verdict")
         self.mapping_reloads = counter("mapping_reloads", "Loads of the mapping files, by outcome", "outcome")
+        self.mappings_broken = gauge(
+            "mappings_broken", "1 while the files have a fault and an older set is in force"
+        )
         self.callbacks = counter("callbacks", "Calls to callers, by outcome", "caller", "outcome")
         self.mappings_loaded_at = time.monotonic()
         age = gauge("mappings_age_seconds", "How long the mappings in force have been in force")

@@ -49,8 +49,12 @@ class Watch:
         return self._queued >= self._max_queued
 
     def count(self) -> None:
-        """One more message is queued since the last look."""
+        """One more message is queued since the last look, or about to be."""
         self._queued += 1
+
+    def discount(self) -> None:
+        """One that was counted is not queued after all."""
+        self._queued = max(0, self._queued - 1)
 
     async def look(self) -> None:
         """The numbers, and the limit, go by how it is now."""

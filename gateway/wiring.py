@@ -20,6 +20,7 @@ from .gates import AccountRules, Gates
 from .http.app import make_app, make_public_app
 from .http.doors import Doors, Limits
 from .intake import Intake
+from .mappings import Files, Mappings
 from .ports import Forged, Judge, Probe, Signed, Verdict
 from .receipts import KEPT_FOR, Receipts
 from .storage import SqliteStore
@@ -43,6 +44,7 @@ class Gateway(msgspec.Struct, frozen=True):
     waiting: Waiting
     receipts: Receipts
     watch: Watch
+    mappings: Mappings
     zalo: ZaloClient
 
     async def prepare(self) -> None:
@@ -63,6 +65,7 @@ class Gateway(msgspec.Struct, frozen=True):
         await self.drain()
         self.receipts.stop()
         self.watch.stop()
+        self.mappings.stop()
         await self.tokens.aclose()
         await self.zalo.aclose()
 
@@ -72,9 +75,14 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def mappings_of(loaded: Loaded) -> MappingSet:
-    """The mappings beside the configuration; raises MappingFaults with every fault."""
-    return compile_mappings(loaded.mappings, templates=loaded.templates, accounts=loaded.settings.accounts)
+def files_of(loaded: Loaded) -> Files:
+    """The mappings and snapshots that lie beside the configuration now; raises CannotStart."""
+    return Files(loaded.mappings, loaded.templates)
+
+
+def compiled(loaded: Loaded, files: Files) -> MappingSet:
+    """What the files say; raises MappingFaults with every fault."""
+    return compile_mappings(files.mappings, templates=files.templates, accounts=loaded.settings.accounts)
 
 
 @asynccontextmanager
@@ -84,7 +92,7 @@ async def running(loaded: Loaded, telemetry: Telemetry, store: SqliteStore) -> A
     loops: list[asyncio.Task[None]] = []
     try:
         await gateway.prepare()
-        runs = (gateway.dispatch.run, gateway.receipts.run, gateway.watch.run)
+        runs = (gateway.dispatch.run, gateway.receipts.run, gateway.watch.run, gateway.mappings.run)
         loops += [asyncio.create_task(run()) for run in runs]
         yield gateway
     finally:
@@ -95,9 +103,7 @@ async def running(loaded: Loaded, telemetry: Telemetry, store: SqliteStore) -> A
 def build(loaded: Loaded, telemetry: Telemetry, store: SqliteStore) -> Gateway:
     """What a gateway is made of; raises MappingFaults with every fault of the mappings. Nothing runs yet."""
     settings = loaded.settings
-    mapping_set = mappings_of(loaded)
-    telemetry.label_types_from(lambda: mapping_set.mappings)
-    telemetry.fact("mappings-loaded", count=len(mapping_set.mappings), version=mapping_set.version)
+    mappings = _mappings(loaded, telemetry)
     lease = settings.zalo.connect_timeout + settings.zalo.read_timeout + LEASE_MARGIN
     zalo = ZaloClient(
         settings.zalo.api_url, settings.zalo.oauth_url, settings.zalo.connect_timeout, settings.zalo.read_timeout
@@ -119,7 +125,6 @@ def build(loaded: Loaded, telemetry: Telemetry, store: SqliteStore) -> Gateway:
     intake = Intake(
         store,
         gates,
-        lambda: mapping_set,
         dispatch.depart,
         now,
         telemetry,
@@ -129,10 +134,27 @@ def build(loaded: Loaded, telemetry: Telemetry, store: SqliteStore) -> Gateway:
         is_busy=lambda: dispatch.has_hands_full,
     )
     receipts = Receipts(store, _judge(settings), waiting.tell, now, telemetry)
-    doors = _doors(settings, intake, waiting, receipts, store, gates, tokens, mapping_set, telemetry)
+    doors = _doors(settings, intake, waiting, receipts, store, gates, tokens, mappings, telemetry)
     public_app = make_public_app(doors) if settings.server.public_port else None
     app = make_app(doors, has_public_door=public_app is not None)
-    return Gateway(app, public_app, intake, gates, tokens, dispatch, waiting, receipts, watch, zalo)
+    return Gateway(app, public_app, intake, gates, tokens, dispatch, waiting, receipts, watch, mappings, zalo)
+
+
+def _mappings(loaded: Loaded, telemetry: Telemetry) -> Mappings:
+    files = files_of(loaded)
+    mapping_set = compiled(loaded, files)
+
+    # In a thread: sending goes on meanwhile.
+    async def read() -> Files:
+        return await asyncio.to_thread(files_of, loaded)
+
+    async def compile_set(found: Files) -> MappingSet:
+        return await asyncio.to_thread(compiled, loaded, found)
+
+    mappings = Mappings(mapping_set, files, read, compile_set, now, telemetry)
+    telemetry.label_types_from(lambda: mappings.in_force.mappings)
+    telemetry.fact("mappings-loaded", count=len(mapping_set.mappings), version=mapping_set.version)
+    return mappings
 
 
 def _dispatch(
@@ -183,7 +205,7 @@ def _doors(
     store: SqliteStore,
     gates: Gates,
     tokens: Tokens,
-    mapping_set: MappingSet,
+    mappings: Mappings,
     telemetry: Telemetry,
 ) -> Doors:
     def trouble(account: str) -> Trouble | None:
@@ -201,7 +223,7 @@ def _doors(
         receipts=receipts,
         ledger=store,
         gates=gates,
-        mappings=lambda: mapping_set,
+        mappings=mappings,
         exposition=telemetry.exposition,
         observer=telemetry,
         clock=now,

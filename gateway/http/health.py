@@ -1,24 +1,26 @@
 """`/livez`, `/readyz`, `/metrics`: for probes and for the platform team's monitoring."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from litestar import Request, Response, get
+from litestar import HttpMethod, Request, Response, route
 from litestar.handlers import HTTPRouteHandler
 
 from gateway.core.errors import Unavailable
 from gateway.gates import cure_of_credentials
+from gateway.mappings import Mappings
 
 from . import problems
 from .doors import JSON, Doors
 
-_PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+_READ: Final = (HttpMethod.GET, HttpMethod.HEAD)  # probes use either
+_PROMETHEUS: Final = "text/plain; version=0.0.4"  # the framework adds the charset
 
 
 def live_handler() -> HTTPRouteHandler:
     """The process answers; nothing else is looked at."""
 
-    @get("/livez")
+    @route("/livez", http_method=_READ)
     async def livez() -> Response[bytes]:
         return Response(b'{"status":"ok"}', media_type=JSON)
 
@@ -28,7 +30,7 @@ def live_handler() -> HTTPRouteHandler:
 def health_handlers(doors: Doors) -> list[HTTPRouteHandler]:
     """The other handlers of this file."""
 
-    @get("/readyz")
+    @route("/readyz", http_method=_READ)
     async def readyz(request: Request[Any, Any, Any]) -> Response[bytes]:
         checks = await _checks(doors)
         is_ready = all(check["status"] != "failed" for check in checks)
@@ -37,7 +39,7 @@ def health_handlers(doors: Doors) -> list[HTTPRouteHandler]:
             body["checks"] = checks
         return Response(problems.encode(body), media_type=JSON, status_code=200 if is_ready else 503)
 
-    @get("/metrics")
+    @route("/metrics", http_method=_READ)
     async def metrics() -> Response[bytes]:
         return Response(doors.exposition(), media_type=_PROMETHEUS)
 
@@ -54,11 +56,24 @@ async def _checks(doors: Doors) -> list[dict[str, Any]]:
         checks.append({"check": "store", "status": "failed", "detail": "the store does not confirm a change"})
     if doors.intake.is_closed:
         checks.append({"check": "accepting", "status": "failed", "detail": "the gateway is stopping"})
-    mapping_set = doors.mappings()
-    checks.append({"check": "mappings", "status": "ok", "detail": f"{len(mapping_set.mappings)} in force"})
+    checks.append({"check": "mappings", **_health_of_mappings(doors.mappings)})
     now = doors.clock()
     accounts = ({"check": f"account {name}", **_health_of(doors, name, now)} for name in sorted(doors.accounts))
     return [*checks, *accounts]
+
+
+def _health_of_mappings(mappings: Mappings) -> dict[str, Any]:
+    """Whether the set in force is what the files say."""
+    in_force = f"{len(mappings.in_force.mappings)} in force"
+    if mappings.broken is None:
+        return {"status": "ok", "detail": in_force}
+    return {
+        "status": "warning",
+        "detail": f"the files cannot be loaded, and the older set stays in force ({in_force}): "
+        f"{mappings.broken.detail}",
+        "since": mappings.broken.since,
+        "cure": "zns-gateway check",
+    }
 
 
 def _health_of(doors: Doors, account: str, now: datetime) -> dict[str, Any]:

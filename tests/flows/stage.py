@@ -426,7 +426,6 @@ class House:
         self.intake = Intake(
             self.store,
             self.gates,
-            lambda: self.mappings,
             self.dispatch.depart,
             self.clock,
             self.notes,
@@ -453,8 +452,14 @@ class House:
     def count(self) -> None:
         self.queued += 1
 
+    def discount(self) -> None:
+        self.queued -= 1
+
     async def post(self, event_id: str = "evt-1", caller: Caller = CALLER, **about: Any) -> Taken:
-        return await self.intake.accept(event(event_id, **about), caller)
+        return await self.accept(event(event_id, **about), caller)
+
+    async def accept(self, event: Event, caller: Caller = CALLER, key: str | None = None) -> Taken:
+        return await self.intake.accept(event, caller, self.mappings, key)
 
     async def send(self, event_id: str = "evt-1", caller: Caller = CALLER, **about: Any) -> Message:
         """The message as it stands when all that could be done for it at once has been done."""

@@ -68,16 +68,16 @@ async def test_another_event_under_a_known_identity_is_a_conflict_and_changes_no
     house = await House(mappings=mapping_set(types=["order.paid", "order.sent"])).open()
     sent = await house.send()
     with pytest.raises(IdempotencyConflict, match=sent.tracking_id):
-        await house.intake.accept(other, CALLER)
+        await house.accept(other, CALLER)
     assert await house.now(sent) == sent
 
 
 async def test_the_callers_key_names_the_event_too() -> None:
     house = await House().open()
-    first = await house.intake.accept(event("evt-1"), CALLER, "key-1")
-    by_key = await house.intake.accept(event("evt-2"), CALLER, "key-1")
-    by_event = await house.intake.accept(event("evt-1"), CALLER)
-    by_the_event_that_the_key_brought = await house.intake.accept(event("evt-2"), CALLER)
+    first = await house.accept(event("evt-1"), CALLER, "key-1")
+    by_key = await house.accept(event("evt-2"), CALLER, "key-1")
+    by_event = await house.accept(event("evt-1"), CALLER)
+    by_the_event_that_the_key_brought = await house.accept(event("evt-2"), CALLER)
     for again in (by_key, by_event, by_the_event_that_the_key_brought):
         assert again.is_replay
         assert again.message.tracking_id == first.message.tracking_id
@@ -87,10 +87,10 @@ async def test_the_callers_key_names_the_event_too() -> None:
 
 async def test_two_known_names_that_are_two_messages_are_a_conflict() -> None:
     house = await House().open()
-    await house.intake.accept(event("evt-1"), CALLER, "key-1")
-    await house.intake.accept(event("evt-2"), CALLER)
+    await house.accept(event("evt-1"), CALLER, "key-1")
+    await house.accept(event("evt-2"), CALLER)
     with pytest.raises(IdempotencyConflict):
-        await house.intake.accept(event("evt-2"), CALLER, "key-1")
+        await house.accept(event("evt-2"), CALLER, "key-1")
     await house.quiet()
 
 
@@ -135,7 +135,7 @@ async def test_a_refused_event_leaves_no_identity_behind(
 async def test_a_mapping_that_cannot_be_filled_leaves_no_identity_behind() -> None:
     house = await House().open()
     with pytest.raises(MappingFailed):
-        await house.intake.accept(
+        await house.accept(
             Event("evt-1", "/checkout", "order.paid", {"total": 1.5, "phone": "0912345678"}), CALLER
         )
     assert (await house.send()).state is State.SENT
@@ -144,7 +144,7 @@ async def test_a_mapping_that_cannot_be_filled_leaves_no_identity_behind() -> No
 async def test_an_unmapped_type_is_answered_with_the_nearest_that_the_caller_may_send() -> None:
     house = await House(mappings=mapping_set(types=["order.paid", "order.pai"])).open()
     with pytest.raises(UnmappedEvent) as refused:
-        await house.intake.accept(event(event_type="order.piad"), Caller("a", ("order.piad", "order.paid")))
+        await house.accept(event(event_type="order.piad"), Caller("a", ("order.piad", "order.paid")))
     assert "order.paid" in refused.value.detail
     assert "order.pai?" not in refused.value.detail
 
