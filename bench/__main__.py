@@ -1,6 +1,7 @@
-"""`python -m bench` runs every measurement, about two minutes."""
+"""`python -m bench` runs every measurement, about three minutes."""
 
-from bench import client, gateway
+from bench import batches, client, gateway
 
 client.main()
 gateway.main()
+batches.main()
