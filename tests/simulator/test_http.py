@@ -1,5 +1,8 @@
 import asyncio
+import json
 import random
+from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -35,6 +38,58 @@ async def test_answers_are_plain_json_with_http_200(live: Live) -> None:
         assert answer.headers["content-type"].startswith("application/json")
         assert "content-encoding" not in answer.headers
     assert answer.json() == {"error": 404, "message": "empty api"}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+async def test_a_path_that_is_not_there_is_an_empty_api(live: Live, method: str) -> None:
+    for path in ("/", "/message", "/message/templates", "/v3.0/oa/message/cs", "/MESSAGE/TEMPLATE"):
+        answer = await live.client.request(method, path, headers={"access_token": live.token})
+        assert (answer.status_code, answer.json()) == (200, {"error": 404, "message": "empty api"})
+
+
+@pytest.mark.parametrize("accepted", [None, "identity", "gzip, deflate"])
+async def test_nothing_is_compressed(live: Live, accepted: str | None) -> None:
+    asked = "" if accepted is None else f"Accept-Encoding: {accepted}\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(live.url.rsplit(":", 1)[1]))
+    head = (
+        f"GET /template/all HTTP/1.1\r\nHost: x\r\naccess_token: {live.token}\r\n{asked}Connection: close\r\n\r\n"
+    )
+    writer.write(head.encode())
+    headers, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+    assert b"content-encoding" not in headers.lower()
+    assert json.loads(body)["metadata"]["total"] == 13
+
+
+@pytest.mark.parametrize("spelt", [str.lower, str.upper, str.title])
+async def test_headers_with_underscores_arrive_in_any_case(live: Live, spelt: Callable[[str], str]) -> None:
+    body = {"phone": "84912345678", "template_id": "310001", "template_data": {"otp": "1"}}
+    token = {spelt("access_token"): live.token}
+    assert (await live.client.post("/message/template", json=body, headers=token)).json()["error"] == 0
+    proof = {**token, spelt("appsecret_proof"): "0" * 64}
+    assert (await live.client.post("/message/template", json=body, headers=proof)).json()["error"] == -1241
+    grant = (await live.refresh(**{spelt("secret_key"): live.credentials["app_secret"]})).json()
+    assert type(grant["expires_in"]) is str
+    assert (await live.refresh(**{spelt("secret_key"): "wrong"})).json()["error"] == -14004
+
+
+async def test_numbers_are_ints_and_prices_are_text(live: Live) -> None:
+    async def told(path: str) -> Any:
+        return (await live.client.get(path, headers={"access_token": live.token})).json()
+
+    listed = await told("/template/all")
+    assert type(listed["metadata"]["total"]) is int
+    assert {type(each["createdTime"]) for each in listed["data"]} == {int}
+    ids = [each["templateId"] for each in listed["data"]]
+    assert [type(each) for each in ids] == [str] + [int] * 12, "the one id that is no decimal cannot be an int"
+    for each in ids:
+        template = (await told(f"/template/info/v2?template_id={each}"))["data"]
+        assert template["templateId"] == str(each)
+        assert type(template["timeout"]) is int
+        assert {type(template[name]) for name in ("price", "price_sdt", "price_uid")} == {str}
+        limits = [param[name] for param in template["listParams"] for name in ("maxLength", "minLength")]
+        assert {type(limit) for limit in limits} == {int}
 
 
 async def test_the_token_endpoint_works_over_http(live: Live) -> None:

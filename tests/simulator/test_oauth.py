@@ -1,4 +1,5 @@
 import re
+from itertools import permutations
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -98,6 +99,23 @@ def test_a_client_that_is_not_right_is_refused_and_spends_nothing(
     assert (told.status, json_of(told)["error"]) == (200, error)
     assert set(json_of(told)) == set(INVALID_REFRESH)
     assert refresh(scene, token).error is None
+
+
+def told_in_order(scene: Scene, form: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    body = urlencode(form).encode()
+    headers = [(b"secret_key", APP_SECRET.encode())]
+    return json_of(oauth.token(scene.zalo, Asked("POST", "/v4/oa/access_token", headers, b"", body)))
+
+
+def test_the_fields_of_a_form_may_come_in_any_order(scene: Scene) -> None:
+    for order in permutations(("grant_type", "app_id", "refresh_token")):
+        token = scene.zalo.credentials()["grant"]["refresh_token"]
+        fields = {"grant_type": "refresh_token", "app_id": APP_ID, "refresh_token": token}
+        assert told_in_order(scene, tuple((name, fields[name]) for name in order))["access_token"], order
+    for order in permutations(("grant_type", "app_id", "code", "code_verifier")):
+        code = code_of(consent(scene, code_challenge=challenge_of(VERIFIER)))
+        fields = {"grant_type": "authorization_code", "app_id": APP_ID, "code": code, "code_verifier": VERIFIER}
+        assert told_in_order(scene, tuple((name, fields[name]) for name in order))["access_token"], order
 
 
 def test_grants_are_independent_chains_until_a_consent_ends_them(scene: Scene) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import pytest
@@ -58,8 +59,12 @@ def test_each_event_of_a_batch_is_decided_on_its_own_in_the_order_given(gateway:
             assert alone.body == result["problem"]
     for result in (results[0], results[8]):
         tracking_id = result["message"]["tracking_id"]
-        eventually(lambda it=tracking_id: gateway.message(it)["status"] == "delivered")
+        eventually(partial(is_delivered, gateway, tracking_id))
         assert len(scene.sent(tracking_id)) == 1
+
+
+def is_delivered(gateway: Process, tracking_id: str) -> bool:
+    return bool(gateway.message(tracking_id)["status"] == "delivered")
 
 
 def test_a_batch_never_waits_for_zalo(gateway: Process, scene: Stage) -> None:
