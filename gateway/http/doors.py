@@ -34,7 +34,6 @@ from .views import MessageView, view
 
 JSON: Final = "application/json"
 _BEARER: Final = b"bearer "
-_MAX_DISCARDED: Final = 16 << 20
 
 
 class Headers(dict[bytes, bytes]):
@@ -122,52 +121,31 @@ class Answer(msgspec.Struct, frozen=True):
         await send(end)
 
 
-class Body:
-    """What is left to be read of a request's body."""
-
-    def __init__(self, headers: Headers, receive: Receive) -> None:
-        self._headers = headers
-        self._receive = receive
-        self._is_read = False
-
-    async def whole(self, limit: int) -> bytes:
-        """The whole body; raises TooLarge as soon as it is known to be longer than `limit`."""
-        too_large = TooLarge(f"the body may have {limit} bytes at most")
-        announced = self._headers.get(b"content-length", b"")
-        if announced.isdigit() and int(announced[:20]) > limit:
-            raise too_large
-        part = await self._next()
-        if self._is_read and len(part) <= limit:
-            return part
-        parts, size = [part], len(part)
-        while not self._is_read and size <= limit:
-            part = await self._next()
-            parts.append(part)
-            size += len(part)
-        if size > limit:
-            raise too_large
-        return b"".join(parts)
-
-    async def discard(self) -> None:
-        """What is left has been read and thrown away: who is still sending would not see an answer before a reset."""
-        size = 0
-        while not self._is_read and size <= _MAX_DISCARDED and b"expect" not in self._headers:
-            size += len(await self._next())
-
-    async def _next(self) -> bytes:
-        message: Any = await self._receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        self._is_read = not message.get("more_body", False)
-        part: bytes = message.get("body", b"")
-        return part
-
-
 class Disconnected(Exception):
     """The client went away before its request was complete; there is nobody to answer."""
 
 
-Serve = Callable[[Doors, Headers, Body], Awaitable[Answer]]
+async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
+    """The whole body; raises TooLarge as soon as it is known to be longer than `limit`."""
+    too_large = TooLarge(f"the body may have {limit} bytes at most")
+    announced = headers.get(b"content-length", b"")
+    if announced.isdigit() and int(announced[:20]) > limit:
+        raise too_large
+    parts: list[bytes] = []
+    size, is_whole = 0, False
+    while not is_whole:
+        message: Any = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
+            raise too_large
+        is_whole = not message.get("more_body", False)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+Serve = Callable[[Doors, Headers, Receive], Awaitable[Answer]]
 
 
 async def serve_post(
@@ -180,20 +158,17 @@ async def serve_post(
     surprise: type[GatewayError] = Unavailable,
 ) -> None:
     """Whatever happens in a raw handler, there is an answer, and it is never a 500; `surprise` is the last resort."""
-    headers = Headers(scope["headers"])
-    body = Body(headers, receive)
     with suppress(Disconnected):
         try:
             if scope["method"] != "POST":
                 raise MethodNotAllowed("this path takes POST only")
-            answer = await serve(doors, headers, body)
+            answer = await serve(doors, Headers(scope["headers"]), receive)
         except Disconnected:
             raise
         except MethodNotAllowed as error:
             answer = answer_of_error(error, allow="POST")
         except Exception as error:  # noqa: BLE001 - the last line: every caller gets an answer
             answer = answer_of(error, doors.observer, surprise)
-        await body.discard()
         await answer.send(send)
 
 

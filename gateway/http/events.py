@@ -24,7 +24,7 @@ from gateway.intake import unmapped
 from . import problems
 from .batches import post_batch
 from .cloudevents import Mode, mode_of, read_one, unquoted
-from .doors import Answer, Body, Doors, Headers, serve_post, status_of
+from .doors import Answer, Doors, Headers, read_body, serve_post, status_of
 from .preferences import Patience, patience
 from .views import preview
 
@@ -45,10 +45,10 @@ def events_handlers(doors: Doors) -> list[ASGIRouteHandler]:
     return [post_events, preview_event]
 
 
-async def _post_events(doors: Doors, headers: Headers, incoming: Body) -> Answer:
+async def _post_events(doors: Doors, headers: Headers, receive: Receive) -> Answer:
     caller = doors.caller_of(headers)
     try:
-        mode, body = await _read(doors, headers, incoming)
+        mode, body = await _read(doors, headers, receive)
         wish = patience(_text(headers, b"prefer"), doors.limits.wait)
         if mode is Mode.BATCH:
             if b"idempotency-key" in headers:
@@ -98,9 +98,9 @@ def _answer(doors: Doors, message: Message, extra: dict[str, str]) -> Answer:
     return Answer(status, problems.encode(shown), headers=extra)
 
 
-async def _preview_event(doors: Doors, headers: Headers, incoming: Body) -> Answer:
+async def _preview_event(doors: Doors, headers: Headers, receive: Receive) -> Answer:
     caller = doors.caller_of(headers)
-    mode, body = await _read(doors, headers, incoming)
+    mode, body = await _read(doors, headers, receive)
     doors.admit(caller)
     event = read_one(mode, headers, body, caller=caller.name)
     if not caller.may_send(event.type):
@@ -112,16 +112,16 @@ async def _preview_event(doors: Doors, headers: Headers, incoming: Body) -> Answ
     return Answer(200, problems.encode(preview(mapping, draft(mapping, event))))
 
 
-async def _read(doors: Doors, headers: Headers, incoming: Body) -> tuple[Mode, bytes]:
+async def _read(doors: Doors, headers: Headers, receive: Receive) -> tuple[Mode, bytes]:
     """The mode of the request and its body; the order of the checks is the contract's: its size, then its type."""
     limits = doors.limits
     try:
         mode = mode_of(headers)
     except UnsupportedMediaType:
-        await incoming.whole(limits.max_body)
+        await read_body(headers, receive, limits.max_body)
         raise
     limit = limits.max_batch_body if mode is Mode.BATCH else limits.max_body
-    return mode, await incoming.whole(limit)
+    return mode, await read_body(headers, receive, limit)
 
 
 def _idempotency_key(headers: Headers) -> str | None:

@@ -8,7 +8,7 @@ from litestar.types import Receive, Scope, Send
 
 from gateway.core.errors import Unauthenticated
 
-from .doors import Answer, Body, Doors, Headers, answer_of_error, serve_post
+from .doors import Answer, Doors, Headers, answer_of_error, read_body, serve_post
 
 MAX_BODY_BYTES: Final = 64 * 1024
 
@@ -19,8 +19,8 @@ def webhook_handlers(doors: Doors) -> list[ASGIRouteHandler]:
 
 
 def _handler(doors: Doors, account: str) -> ASGIRouteHandler:
-    async def take(_: Doors, headers: Headers, incoming: Body) -> Answer:
-        body = await incoming.whole(MAX_BODY_BYTES)
+    async def take(_: Doors, headers: Headers, receive: Receive) -> Answer:
+        body = await read_body(headers, receive, MAX_BODY_BYTES)
         signature, server = headers.get(b"x-zevent-signature"), headers.get(b"x-zevent-server")
         if not await doors.receipts.take(account, signature, server, body):
             forged = Unauthenticated(
