@@ -1,7 +1,7 @@
 """The configuration as it lies on disk: `gateway.toml`, and the folders beside it."""
 
+import codecs
 import os
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from gateway.core.errors import CannotStart
+from gateway.core.toml_file import no_toml
 
 from .faults import BrokenConfig, SettingFault
 from .reading import Reading
@@ -61,15 +62,15 @@ def load(
     try:
         text = path.read_bytes().decode("utf-8").removeprefix("\ufeff")
     except OSError as error:
-        raise CannotStart(f"{path} cannot be read: {error.strerror}; name the file with --config") from error
+        raise CannotStart(f"{path} cannot be read: {error.strerror}; {_cure(path, error)}") from error
     except UnicodeDecodeError as error:
-        raise BrokenConfig([SettingFault(str(path), 1, "is not UTF-8", "save the file as UTF-8")]) from error
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise BrokenConfig([SettingFault(str(path), line, "is not UTF-8", "save the file as UTF-8")]) from error
     try:
         raw = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        found = re.search(r"at line (\d+)", str(error))
-        line = int(found[1]) if found else text.count("\n") + 1
-        raise BrokenConfig([SettingFault(str(path), line, f"is not TOML: {error}", "mend the line")]) from error
+        fault = no_toml(str(path), text, error)
+        raise BrokenConfig([SettingFault(fault.file, fault.line, fault.what, fault.cure)]) from error
     if rewrite is not None:
         rewrite(raw)
     reading = Reading(str(path), text, environment)
@@ -82,8 +83,23 @@ def load(
     return Loaded(path.parent, settings, tuple(reading.unset))
 
 
+def _cure(path: Path, error: OSError) -> str:
+    beside = path / "gateway.toml"
+    if isinstance(error, IsADirectoryError) and beside.is_file():
+        return f"write --config {beside}"
+    if isinstance(error, PermissionError):
+        return "make it readable for this user, or name another file with --config"
+    return "name the file with --config"
+
+
 def _files(folder: Path, pattern: str) -> dict[str, bytes]:
+    """The files, without the byte order mark that some editors put before a text."""
     try:
-        return {str(path): path.read_bytes() for path in sorted(folder.glob(pattern)) if path.is_file()}
+        return {
+            str(path): path.read_bytes().removeprefix(codecs.BOM_UTF8)
+            for path in sorted(folder.glob(pattern))
+            if path.is_file() or path.is_symlink()  # one that leads nowhere is not passed over in silence
+        }
     except OSError as error:
-        raise CannotStart(f"{error.filename} cannot be read: {error.strerror}") from error
+        cure = "make it readable for this user, or take it away"
+        raise CannotStart(f"{error.filename} cannot be read: {error.strerror}; {cure}") from error

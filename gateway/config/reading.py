@@ -1,7 +1,7 @@
 """One reading of `gateway.toml`: variables filled in, units understood, and every fault on the way."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
@@ -10,8 +10,8 @@ import msgspec
 
 from gateway.core.duration import read_duration
 from gateway.core.errors import clip
-from gateway.core.mapping_faults import nearest_to
-from gateway.core.toml_lines import locate
+from gateway.core.mapping_faults import meant_by, nearest_to
+from gateway.core.toml_lines import line_of, locate
 
 from . import promises
 from .faults import Place, SettingFault, named
@@ -50,9 +50,9 @@ class Reading:
     def settings(self, raw: dict[str, Any]) -> Settings | None:
         """The Settings in the raw tables, or None if a fault was found."""
         known = {*_TABLES, *_GROUPS}
-        for name in raw:
-            if name not in known:
-                self._fault((name,), f"`{clip(name)}` is not a table here", nearest_to(name, known))
+        for name in [name for name in raw if name not in known]:
+            self._fault((name,), f"`{clip(name)}` is not a table here", nearest_to(name, known))
+            self._take_as_meant((), raw, name, known)
         tables: dict[str, Any] = {}
         for name, (kind, promised) in _TABLES.items():
             tables[name] = self._table((name,), raw.get(name, {}), kind)
@@ -73,6 +73,16 @@ class Reading:
             if place not in unset and not any(name in what for name in unread):
                 self._fault(place, what, cure)
 
+    def _take_as_meant(self, place: Place, raw: dict[str, Any], name: str, known: Iterable[str]) -> None:
+        """A name that is nearly a known one stands where that is missing, so that one slip is one fault."""
+        meant = meant_by(name, known)
+        if meant is None or meant in raw:
+            return
+        raw[meant] = raw.pop(name)
+        wrong, right = (*place, name), (*place, meant)
+        found = [(each, at) for each, at in self._places.items() if each[: len(wrong)] == wrong]
+        self._places.update({(*right, *each[len(wrong) :]): at for each, at in found})
+
     def _group(self, name: str, raw: Any, kind: type[T]) -> dict[str, T]:
         """Each table of the group that can be looked at."""
         if not isinstance(raw, dict):
@@ -92,11 +102,12 @@ class Reading:
             return None
         fields = {field.name: field for field in msgspec.structs.fields(kind)}
         values: dict[str, Any] = {}
+        for name in [name for name in raw if name not in fields]:
+            what = f"`{clip(name)}` is not a key of [{named(place)}]"
+            self._fault((*place, name), what, nearest_to(name, fields))
+            self._take_as_meant(place, raw, name, fields)
         for name, value in raw.items():
             if name not in fields:
-                self._fault(
-                    (*place, name), f"`{clip(name)}` is not a key of [{named(place)}]", nearest_to(name, fields)
-                )
                 continue
             found = self._value((*place, name), value, fields[name])
             if found is not msgspec.UNSET:
@@ -163,9 +174,7 @@ class Reading:
 
     def _line(self, place: Place) -> int:
         """The line of the key, or of the nearest table around it."""
-        while place and place not in self._places:
-            place = place[:-1]
-        return self._places[place].line if place else 1
+        return line_of(self._places, place)
 
 
 def _understood(value: Any, kind: Any, *, is_from_variable: bool) -> Any:

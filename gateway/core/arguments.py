@@ -5,8 +5,9 @@ a value that may come from the event, and `Evaluate` is an expression that the f
 """
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from jinja2 import nodes
 
@@ -15,6 +16,8 @@ from .expressions import Expression, all_paths, applied
 from .mapping_faults import nearest_to
 from .transforms import Filter
 from .values import Refusal, is_number
+
+NO_TABLE: Final = re.compile(r"uses a table \[labels\..*\] that is not there")
 
 Compile = Callable[[nodes.Node], Expression]
 Labels = Mapping[str, Table]

@@ -27,11 +27,13 @@ from .expressions import (
     sliced,
 )
 from .mapping_faults import nearest_to
+from .slips import cure_of
 from .transforms import FILTERS
 from .values import Refusal
 
 MAX_SOURCE: Final = 4000  # characters of one value in a mapping
 _MAX_DEPTH: Final = 60
+
 
 _GRAMMAR: Final = Environment(autoescape=True, keep_trailing_newline=True)  # parses; it never renders anything
 
@@ -69,7 +71,7 @@ def _compile(source: str, labels: Labels, parse: Callable[[str], list[nodes.Expr
     try:
         parts = [compiler.compile(node) for node in parse(source)]
     except TemplateSyntaxError as error:
-        raise _broken(error.lineno, f"is no expression: {error.message}", "see docs/mappings.md") from None
+        raise _broken(error.lineno, f"is no expression: {error.message}", cure_of(source)) from None
     except RecursionError:
         raise _broken(1, "is nested too deeply", "make it simpler") from None
     if compiler.faults:

@@ -118,7 +118,8 @@ def _snapshots(templates: Dict[str, bytes], faults: list[ConfigFault]) -> dict[s
             continue
         if template.id and template.id != stem:
             what = f"is the snapshot of template {template.id}"
-            faults.append(ConfigFault(file, 1, what, f"name it {template.id}.json"))
+            line = raw[: max(raw.find(b'"templateId"'), 0)].count(b"\n") + 1
+            faults.append(ConfigFault(file, line, what, f"name it {template.id}.json"))
         found[stem] = Snapshot(msgspec.structs.replace(template, id=stem), hashlib.sha256(raw).digest())
     return found
 

@@ -34,12 +34,18 @@ class MappingFaults(CannotStart):
         )
 
 
+def meant_by(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like this one; None if none is like it."""
+    near = get_close_matches(clip(name), sorted(known), n=1, cutoff=0.6)
+    return near[0] if near else None
+
+
 def nearest_to(name: str, known: Iterable[str]) -> str:
     """The cure for a name that is not known: the nearest one, else all of them."""
     names = sorted(known)
-    near = get_close_matches(clip(name), names, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean `{near[0]}`?"
+    near = meant_by(name, names)
+    if near is not None:
+        return f"did you mean `{near}`?"
     if not names:
         return "there are none"
     listed = ", ".join(f"`{each}`" for each in names[:_NAMED])

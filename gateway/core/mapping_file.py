@@ -6,19 +6,24 @@ from collections.abc import Mapping as Dict
 from datetime import timedelta
 from typing import Any, Final, Literal
 
-from .arguments import Labels
+import msgspec
+
+from .arguments import NO_TABLE, Labels
 from .choices import Table
 from .duration import read_duration
 from .errors import clip
 from .filling import Choice, Mapping, Priority, Rule
-from .mapping_faults import ConfigFault, nearest_to
+from .mapping_faults import ConfigFault, meant_by, nearest_to
 from .moments import instant
 from .template_table import IDENTIFIER, Snapshot, TemplateTable
+from .template_table import KEYS as TEMPLATE_KEYS
 from .toml_file import TomlFile, open_toml
 from .values import Refusal, nfc
 
 _SHORTEST_LIFE: Final = timedelta(seconds=1)
 _LONGEST_LIFE: Final = timedelta(days=365)
+_BELOW: Final = "put it below [[template]]"
+_ABOVE: Final = "put it above the first [table]"
 _KEYS: Final = (
     *("summary", "owner", "account", "priority", "expires_after", "on_unknown", "quiet_hours", "not_before"),
     *("labels", "template"),
@@ -38,7 +43,24 @@ def read_mapping(
     if isinstance(opened, ConfigFault):
         return None, [opened]
     mapping = _Reader(opened, snapshots).mapping(raw, accounts)
-    return (None, opened.faults) if opened.faults else (mapping, [])
+    return (None, _once(opened.faults)) if opened.faults else (mapping, [])
+
+
+def _once(faults: list[ConfigFault]) -> list[ConfigFault]:
+    """A table that is not there is one fault, on the first line that uses it, however many do."""
+    found: dict[str, list[ConfigFault]] = {}
+    for fault in sorted(faults, key=lambda fault: fault.line):
+        table = NO_TABLE.search(fault.what)
+        found.setdefault(str(fault) if table is None else table[0], []).append(fault)
+    return [_told_once(same) for same in found.values()]
+
+
+def _told_once(same: list[ConfigFault]) -> ConfigFault:
+    first, *others = same
+    lines = ", ".join(dict.fromkeys(str(other.line) for other in others if other.line != first.line))
+    if not lines:
+        return first
+    return msgspec.structs.replace(first, what=f"{first.what} (used on line {lines} too)")
 
 
 class _Reader:
@@ -55,7 +77,9 @@ class _Reader:
         if not self.file.name.endswith(".toml") or not IDENTIFIER.fullmatch(event_type):
             cure = "name it TYPE.toml, with A-Z a-z 0-9 . _ - in TYPE"
             self.file.fault((), "is not named after an event type", cure)
-        self.file.refuse_unknown_keys((), document, _KEYS)
+        self._rejoin_templates()
+        if isinstance(document.get("template"), list) or not TEMPLATE_KEYS & document.keys():
+            self.file.refuse_unknown_keys((), document, _KEYS, dict.fromkeys(TEMPLATE_KEYS, _BELOW))
         self.labels = self._labels(document.get("labels", {}))
         choices = self._choices(document.get("template"))
         return Mapping(
@@ -72,6 +96,21 @@ class _Reader:
             quiet_hours=self._quiet_hours(),
             not_before=self._not_before(document.get("not_before")),
         )
+
+    def _rejoin_templates(self) -> None:
+        """A misspelt [[template]] above a [template.data] is one slip."""
+        document, data = self.file.document, self.file.document.get("template")
+        slips = [
+            key
+            for key, it in document.items()
+            if it and isinstance(it, list) and key not in _KEYS and meant_by(key, ["template"])
+        ]
+        if isinstance(data, dict) and slips and all(isinstance(each, dict) for each in document[slips[0]]):
+            self.file.fault(
+                (slips[0],), f"`{clip(slips[0])}` is not a key of a mapping here", "did you mean `template`?"
+            )
+            tables = document["template"] = document.pop(slips[0])
+            tables[-1].update(data)
 
     def _version(self, raw: bytes, choices: Iterable[Choice]) -> str:
         used = {choice.template_id for choice in choices}
@@ -103,7 +142,7 @@ class _Reader:
             self.file.fault((), what, f"write account = …: {cure}")
             return ""
         name = self.file.text(("account",), value)
-        if name not in accounts:
+        if isinstance(value, str) and name not in accounts:
             self.file.fault(("account",), f"account `{clip(name)}` is not configured", nearest_to(name, accounts))
         return name
 
@@ -144,7 +183,10 @@ class _Reader:
             self.file.fault(("labels", name), what, "write code = text below it")
             return table
         for code, text in codes.items():
-            if isinstance(text, str):
+            if code in _KEYS:
+                what = f"`{code}` is a key of the mapping, and stands in [labels.{clip(name)}]"
+                self.file.fault(("labels", name, code), what, "write it above the first [table] of the file")
+            elif isinstance(text, str):
                 table[nfc(code)] = text
             else:
                 what = f"the label of `{clip(code)}` is not text"
@@ -153,12 +195,16 @@ class _Reader:
 
     def _choices(self, tables: Any) -> tuple[Choice, ...]:
         if not isinstance(tables, list) or not tables or not all(isinstance(each, dict) for each in tables):
-            self.file.fault(
-                ("template",), "there is no [[template]]", "write [[template]] with id, phone and data"
+            lost = next((key for key in self.file.document if key in TEMPLATE_KEYS), "template")
+            cure = (
+                "write [[template]] with id, phone and data" if lost == "template" else "write it above this line"
             )
+            self.file.fault((lost,), "there is no [[template]]", cure)
             return ()
         choices = []
         for place, table in enumerate(tables):
+            misplaced = dict.fromkeys(_KEYS, _ABOVE)
+            self.file.refuse_unknown_keys(("template", place), table, tuple(TEMPLATE_KEYS), misplaced)
             reader = TemplateTable(self.file, ("template", place), table, self.labels, self.snapshots)
             choices.append(reader.choice())
             self._refuse_shadowed(place, tables)

@@ -11,7 +11,7 @@ from .arguments import Labels
 from .errors import InvalidPhone, clip
 from .expressions import Expression, constant
 from .filling import Choice, Rule
-from .mapping_faults import nearest_to
+from .mapping_faults import meant_by, nearest_to
 from .phone import normalise
 from .template import Param, Template, wrong_with
 from .toml_file import NOTHING, TomlFile
@@ -19,8 +19,9 @@ from .toml_lines import Path
 from .values import MAX_NUMBER, Refusal, nfc, number_text, text_of
 
 IDENTIFIER: Final = re.compile(r"[A-Za-z0-9._-]{1,255}")  # event types by contract, template ids as seen
-_KEYS: Final = ("when", "id", "phone", "secret", "omit_empty", "data")
+KEYS: Final = frozenset({"when", "id", "phone", "secret", "omit_empty", "data"})
 _MAX_EXPONENT: Final = 20
+_TELLING: Final = 2  # parameters that are not the template's, before its id is the more likely slip
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -49,13 +50,16 @@ class TemplateTable:
 
     def choice(self) -> Choice:
         """The Choice as far as it can be read; it counts only if the file then has no fault."""
-        self.file.refuse_unknown_keys(self.path, self.table, _KEYS)
         template_id = self._id()
         snapshot = self.snapshots.get(template_id)
         template = None if snapshot is None else snapshot.template
-        params = self._params(template)
-        omit_empty = self._names("omit_empty", params)
+        if template is not None and self._is_another(template):
+            template = None
         if template is not None:
+            self._take_as_meant(template)
+        params = self._params(template)
+        omit_empty = self._names("omit_empty", params) if params else frozenset()
+        if template is not None and params:
             self._hold_against(template, params, omit_empty)
         return Choice(
             template_id=template_id,
@@ -63,7 +67,7 @@ class TemplateTable:
             params=params,
             line=self.file.line(self.path),
             when=self._when(),
-            secret=self._names("secret", params),
+            secret=self._names("secret", params) if params else frozenset(),
             omit_empty=omit_empty,
             template=template,
         )
@@ -77,6 +81,41 @@ class TemplateTable:
         what = "the template has no `id`" if value is None else "`id` is no template id"
         self.file.fault((*self.path, "id"), what, "write the id that Zalo gave it, in quotes")
         return ""
+
+    def _is_another(self, template: Template) -> bool:
+        """True, and noted, if the data is exactly that of another template, and this one's id is the slip."""
+        data = self.table.get("data")
+        given = data.keys() if isinstance(data, dict) else set()
+        if all(name in given for name in _required(template)) and given <= _named(template):
+            return False
+        fits = [
+            template_id
+            for template_id, other in sorted(self.snapshots.items())
+            if given and _required(other.template) <= given <= _named(other.template)
+        ]
+        if len(fits) != 1 or len(given - _named(template)) < _TELLING:
+            return False
+        what = f"template {template.id} does not take this data, and {fits[0]} does"
+        self.file.fault((*self.path, "id"), what, f"did you mean `{fits[0]}`?")
+        return True
+
+    def _take_as_meant(self, template: Template) -> None:
+        """A parameter that the template does not have is noted, and read as the missing one that it nearly is."""
+        data, known = self.table.get("data"), _named(template)
+        path = (*self.path, "data")
+        if not isinstance(data, dict):
+            return
+        unknown, required = [name for name in data if name not in known], _required(template) - data.keys()
+        for name in unknown:
+            missing = known - data.keys()
+            if len(unknown) == len(required) == 1:  # the one that is there is the one that is not
+                meant, cure = next(iter(required)), f"did you mean `{next(iter(required))}`?"
+            else:
+                meant = meant_by(name, missing) or ""
+                cure = nearest_to(name, missing if meant else known)
+            self.file.fault((*path, name), f"template {template.id} has no parameter `{clip(name)}`", cure)
+            if meant:
+                self.file.take_as(path, data, name, meant)
 
     def _params(self, template: Template | None) -> tuple[Rule, ...]:
         data = self.table.get("data")
@@ -93,7 +132,7 @@ class TemplateTable:
         if source is None:
             what = f"the value of `{clip(name)}` is neither text nor a number"
             self.file.fault(path, what, "put it in quotes")
-            source = ""
+            return Rule(name, NOTHING, self.file.line(path))
         expression = self.file.expression(path, source, self.labels) or NOTHING
         if expression.is_constant:
             expression = self._constant(path, expression)
@@ -125,6 +164,9 @@ class TemplateTable:
         if source == "" and isinstance(self.table["when"], str):
             self.file.fault(path, "`when` is empty", "write an expression, or leave `when` out for always")
         expression = self.file.condition(path, source, self.labels) if source else None
+        if expression is not None and expression.is_constant and not isinstance(_fixed(expression), bool):
+            cure = "compare a name of the event with it, or leave `when` out for always"
+            self.file.fault(path, "`when` is the same for every event", cure)
         return Rule("when", expression or NOTHING, self.file.line(path))
 
     def _phone(self) -> Rule:
@@ -146,10 +188,7 @@ class TemplateTable:
         known = {param.name: param for param in template.params}
         for rule in params:
             param = known.get(rule.key)
-            if param is None:
-                what = f"template {template.id} has no parameter `{clip(rule.key)}`"
-                self.file.fault((*self.path, "data", rule.key), what, nearest_to(rule.key, known))
-            else:
+            if param is not None:
                 self._hold_rule_against(param, rule, is_left_out=rule.key in omit_empty)
         given = {rule.key for rule in params}
         for param in template.params:
@@ -166,6 +205,22 @@ class TemplateTable:
         if param.required and is_left_out:
             what = f"`{rule.key}` may be left out, and the template requires it"
             self.file.fault(path, what, "take it out of omit_empty")
+
+
+def _fixed(expression: Expression) -> Any:
+    """The value of a constant; None if it has none."""
+    try:
+        return expression.run({})
+    except Refusal:
+        return None
+
+
+def _required(template: Template) -> set[str]:
+    return {param.name for param in template.params if param.required}
+
+
+def _named(template: Template) -> set[str]:
+    return {param.name for param in template.params}
 
 
 def _digits(value: Any) -> str | None:

@@ -1,6 +1,7 @@
 """On which line of a TOML file each key stands: `tomllib` does not say, and a fault needs its line."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -28,6 +29,18 @@ class Place(msgspec.Struct, frozen=True):
 def locate(text: str) -> dict[Path, Place]:
     """The Place of every key, table and array item of a document that `tomllib` has read without fault."""
     return _Locator(text).document()
+
+
+def line_of(places: Mapping[Path, Place], path: Path) -> int:
+    """The line of the key; else of the first table that it has (as `a` has [a.b]), else of the nearest one around it."""
+    while path:
+        if path in places:
+            return places[path].line
+        within = [place.line for each, place in places.items() if each[: len(path)] == path]
+        if within:
+            return min(within)
+        path = path[:-1]
+    return 1
 
 
 class _Locator:

@@ -51,8 +51,13 @@ def test_a_sample_that_agrees_has_no_fault() -> None:
 def test_a_mapping_without_a_sample_and_a_sample_without_a_mapping_are_faults() -> None:
     known = compile_mappings({"m/t.toml": MAPPING.encode()}, templates={}, accounts=["main"])
     assert [str(fault) for fault in check_samples(known, {"s/tt/a.json": b"{}"})] == [
-        "m/t.toml:1: has no sample, add samples/t/plain.json",
         "s/tt/a.json:1: no mapping is named `tt`, did you mean `t`? Else delete the folder",
+    ], "one slip, one fault: these are the samples that t seems to lack"
+    assert [
+        str(fault) for fault in check_samples(known, {"s/unlike/a.json": b"{}", "s/unlike/b.json": b"{}"})
+    ] == [
+        "m/t.toml:1: has no sample, add samples/t/plain.json",
+        "s/unlike/a.json:1: no mapping is named `unlike`, as 2 samples here want, there are `t`. Else delete the folder",
     ]
 
 
@@ -75,7 +80,7 @@ def test_a_mapping_without_a_sample_and_a_sample_without_a_mapping_are_faults() 
         ({"skipped": False}, "`skipped` can only be true"),
         ({"error": "mapping-failed"}, "expects mapping-failed, and it can be filled"),
         ({"error": "mapping_failed"}, "expects an error that filling cannot end in"),
-        ({}, "does not say which `phone` it expects"),
+        ({}, "does not say which `template_id` and `phone` and `template_data` it expects"),
         (
             EXPECT | {"templte_data": {}},
             "`templte_data` is not a key of a sample here, did you mean `template_data`",
