@@ -1,143 +1,160 @@
-"""`check` and `preview`: what can be known without sending anything."""
+"""`check`: everything that can be known to be wrong before anything is served."""
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import click
+import msgspec
 
-from gateway.config import Beside, BrokenConfig, Loaded
-from gateway.core.caller import Caller
-from gateway.core.document import read_document
-from gateway.core.errors import CannotStart
-from gateway.core.event import Event, read_event
-from gateway.core.identity import identify
-from gateway.core.mapping import Draft, Mapping, MappingFaults, MappingSet, check_samples, compile_mappings, draft
-from gateway.core.phone import mask
-from gateway.http.views import MASK
-from gateway.intake import unmapped
+from gateway.config import Beside, BrokenConfig, Loaded, SettingFault
+from gateway.core.mapping import ConfigFault, MappingFaults, MappingSet, check_samples, compile_mappings
+from gateway.core.mapping_faults import meant_by
 
-from .terminal import Asking, err, fail, out, pretty, with_config
+from .preview import preview
+from .tables import hanging
+from .terminal import Asking, fail, out, pretty, with_config, with_json
+
+__all__ = ["check", "inspect", "preview"]
+
+_FAINT: Final = ("faint", "faint", "faint")
+_EXPORT: Final = "export "
+
+
+class _AnyAccount(frozenset[str]):
+    """Every name is that of an account."""
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str)
+
+
+class Inspection(msgspec.Struct, frozen=True):
+    """What was found: every fault, what `serve` will need besides, and how much was looked at."""
+
+    faults: tuple[ConfigFault, ...]
+    notes: tuple[ConfigFault, ...]
+    mappings: int
+    samples: int
+    templates: int
 
 
 @click.command()
 @with_config
+@with_json
 @click.pass_obj
-def check(asking: Asking) -> None:
+def check(asking: Asking, is_json: bool) -> None:
     """Find every fault in the configuration, the mappings, the snapshots and the samples.
 
     Prints `file:line: what is wrong, and the cure` for each and exits 1 if there is any. Variables that are not
     set here are only noted: the secrets belong to the machine that serves.
     """
-    faults: list[str] = []
-    loaded: Loaded | None = None
-    try:
-        loaded = asking.load(may_be_unset=True)
-        beside, accounts = Beside(loaded.folder), tuple(loaded.settings.accounts)
-    except BrokenConfig as error:
-        faults += map(str, error.faults)
-        beside, accounts = Beside(asking.config.parent), error.accounts
-    mapping_set, found = _compiled(beside, accounts)
-    faults += found
-    for fault in faults:
-        out.print(fault, style="bad", markup=False)
-    if loaded is None or faults:
-        fail(f"{len(faults)} fault{'s' if len(faults) != 1 else ''}", code=1)
-    for note in loaded.unset:
-        out.print(f"note: {note}", style="faint", markup=False)
+    found = inspect(asking)
+    if is_json:
+        click.echo(pretty(found))
+        raise click.exceptions.Exit(1 if found.faults else 0)
+    for fault in found.faults:
+        out.print(hanging(f"{fault.file}:{fault.line}:", fault.what, fault.cure, styles=("bad", "", "doubtful")))
+    if found.faults:
+        fail(_counted(found.faults), code=1)
+    _print_notes(found.notes)
     out.print(
-        f"[good]no faults[/]: {len(mapping_set.mappings)} mappings, {len(beside.samples)} samples, "
-        f"{len(mapping_set.templates)} template snapshots"
+        f"[good]no faults[/]: {found.mappings} mappings, {found.samples} samples, {found.templates} template snapshots"
     )
 
 
-def _compiled(beside: Beside, accounts: Sequence[str]) -> tuple[MappingSet, list[str]]:
+def _print_notes(notes: Sequence[ConfigFault]) -> None:
+    """What `serve` will need; a person is told in one piece."""
+    if out.is_terminal and notes and all(note.cure.startswith(_EXPORT) for note in notes):
+        told = ", ".join(f"{note.cure.removeprefix(_EXPORT)} (line {note.line})" for note in notes)
+        out.print(
+            hanging(
+                f"note: {notes[0].file}", f"needs what is not set here, to serve: export {told}", styles=_FAINT
+            )
+        )
+        return
+    for note in notes:
+        out.print(hanging(f"note: {note.file}:{note.line}:", note.what, note.cure, styles=_FAINT))
+
+
+def inspect(asking: Asking) -> Inspection:
+    """Everything that is wrong with the configuration and what lies beside it; raises CannotStart if it is not there."""
+    faults: list[ConfigFault] = []
+    loaded: Loaded | None = None
+    try:
+        loaded = asking.load(may_be_unset=True)
+        beside, accounts = Beside(loaded.folder), frozenset(loaded.settings.accounts)
+    except BrokenConfig as error:
+        faults += _alike(error.faults)
+        # Of a file that is no TOML the accounts are not known: that is one fault, and not one of each mapping.
+        beside, accounts = Beside(asking.config.parent), frozenset(error.accounts) or _AnyAccount({"?"})
+    strays = _strays(beside)
+    mapping_set, found = _compiled(beside, accounts, {fault.file for fault in strays})
+    return Inspection(
+        faults=(*faults, *sorted([*strays, *found], key=lambda fault: (fault.file, fault.line))),
+        notes=() if loaded is None else tuple(_alike(loaded.unset)),
+        mappings=len(mapping_set.mappings),
+        samples=len(beside.samples),
+        templates=len(mapping_set.templates),
+    )
+
+
+def _strays(beside: Beside) -> list[ConfigFault]:
+    """Mappings that are not read because of how their names end."""
+    types = {Path(file).parent.name for file in beside.samples} - {Path(file).stem for file in beside.mappings}
+    folder = beside.folder / "mappings"
+    files = [(file, event_type) for event_type in sorted(types) for file in sorted(folder.glob(f"{event_type}.*"))]
+    return [
+        ConfigFault(str(file), 1, "is not read: its name does not end in .toml", f"name it {event_type}.toml")
+        for file, event_type in files
+        if file.suffix != ".toml" and not file.name.endswith("~")
+    ]
+
+
+def _compiled(
+    beside: Beside, accounts: Collection[str], strays: Collection[str]
+) -> tuple[MappingSet, list[ConfigFault]]:
     """The mappings in which nothing is wrong, and every fault: theirs, and that of the samples of the good ones."""
     mappings, templates, samples = beside.mappings, beside.templates, beside.samples
+    samples = {file: raw for file, raw in samples.items() if not any(_is_of(file, stray) for stray in strays)}
     try:
         mapping_set = compile_mappings(mappings, templates=templates, accounts=accounts)
     except MappingFaults as error:
         broken = {fault.file for fault in error.faults}
+        lost = {Path(file).stem for file in templates if file in broken}
         mappings = {file: raw for file, raw in mappings.items() if file not in broken}
         templates = {file: raw for file, raw in templates.items() if file not in broken}
-        types = {Path(file).stem for file in broken}
-        samples = {file: raw for file, raw in samples.items() if Path(file).parent.name not in types}
         mapping_set = compile_mappings(mappings, templates=templates, accounts=accounts)
-        return mapping_set, [*map(str, error.faults), *map(str, check_samples(mapping_set, samples))]
-    return mapping_set, [str(fault) for fault in check_samples(mapping_set, samples)]
+        types = {Path(file).stem for file in broken - beside.templates.keys()}
+        types |= {
+            event_type
+            for event_type, mapping in mapping_set.mappings.items()
+            if any(choice.template_id in lost for choice in mapping.choices)
+        }
+        return mapping_set, [*error.faults, *check_samples(*_without(mapping_set, samples, types))]
+    return mapping_set, check_samples(mapping_set, samples)
 
 
-@click.command()
-@with_config
-@click.argument("file", metavar="EVENT.json", type=click.File("rb"))
-@click.option(
-    "--caller", "caller_name", help="Whose event it is; the default is the first caller that may send it."
-)
-@click.option("--reveal", is_flag=True, help="Show the phone number and secret values in full also in a pipe.")
-@click.pass_obj
-def preview(asking: Asking, file: Any, caller_name: str | None, reveal: bool) -> None:
-    """Print the exact request body that Zalo would get for an event; send nothing, write nothing.
-
-    Where the mapping cannot be filled, the faults and what could be filled go to standard error, and the exit
-    code is 1.
-
-    \b
-    Example:
-      zns-gateway preview config/samples/order.paid/plain.json
-    """
-    loaded = asking.load(may_be_unset=True)
-    given = read_document(file.read())
-    if isinstance(given, dict) and isinstance(given.get("event"), dict) and "data" not in given:
-        given = given["event"]  # a sample, which holds its event beside what is expected of it
-    caller = _caller(loaded, caller_name, given)
-    event = read_event(given, default_source=caller.name, needs_specversion=False)
-    accounts = tuple(loaded.settings.accounts)
-    mapping_set = compile_mappings(loaded.mappings, templates=loaded.templates, accounts=accounts)
-    mapping = mapping_set.mappings.get(event.type)
-    if mapping is None:
-        raise unmapped(event.type, mapping_set.nearest(event.type, lambda _: True))
-    made = draft(mapping, event)
-    if made.is_skipped:
-        err.print("skipped: no template's `when` holds for this event; nothing would be sent")
-        return
-    body = _body(made, event, caller, is_shown=reveal or sys.stdout.isatty())
-    if made.troubles:
-        _explain(mapping, made, body)
-    click.echo(pretty(body))
+def _without(
+    mapping_set: MappingSet, samples: dict[str, bytes], types: set[str]
+) -> tuple[MappingSet, dict[str, bytes]]:
+    """What can still be judged: not the samples of a type whose mapping, its name or its template is at fault."""
+    folders = {Path(file).parent.name for file in samples}
+    nameless = types - folders
+    of_them = {folder for folder in folders - mapping_set.mappings.keys() if meant_by(folder, nameless)}
+    kept = {name: mapping for name, mapping in mapping_set.mappings.items() if name not in types}
+    judged = {file: raw for file, raw in samples.items() if Path(file).parent.name not in types | of_them}
+    return msgspec.structs.replace(mapping_set, mappings=kept), judged
 
 
-def _caller(loaded: Loaded, name: str | None, given: Any) -> Caller:
-    """The caller of that name; without one, the first that may send the event, or one that nobody is."""
-    configured = {one: Caller(one, tuple(it.events), mode=it.mode) for one, it in loaded.settings.callers.items()}
-    if name is not None:
-        if name not in configured:
-            raise CannotStart(f"there is no caller {name}; there are {', '.join(configured) or 'none'}")
-        return configured[name]
-    event_type = str(given.get("type", "")) if isinstance(given, dict) else ""
-    return next((it for it in configured.values() if it.may_send(event_type)), Caller("preview"))
+def _is_of(sample: str, mapping: str) -> bool:
+    return Path(mapping).name.startswith(f"{Path(sample).parent.name}.")
 
 
-def _body(made: Draft, event: Event, caller: Caller, *, is_shown: bool) -> dict[str, Any]:
-    """The request's body as far as it could be filled; what is confidential only if it `is_shown`."""
-    secret = frozenset() if made.choice is None else made.choice.secret
-    data = made.template_data.items()
-    body: dict[str, Any] = {
-        "phone": made.phone if is_shown or made.phone is None else mask(made.phone),
-        "template_id": None if made.choice is None else made.choice.template_id,
-        "template_data": {key: text if is_shown or key not in secret else MASK for key, text in data},
-        "tracking_id": identify(mode=caller.mode, caller=caller.name, event=event).tracking_id,
-    }
-    if caller.mode == "development":
-        body["mode"] = caller.mode
-    return body
+def _alike(faults: Iterable[SettingFault]) -> Iterable[ConfigFault]:
+    return (ConfigFault(fault.file, fault.line, fault.what, fault.cure) for fault in faults)
 
 
-def _explain(mapping: Mapping, made: Draft, body: dict[str, Any]) -> None:
-    """Why nothing would be sent is on standard error, with what could be filled; the command ends."""
-    for trouble in made.troubles:
-        told = f"{trouble.error.code}: {trouble.fault.pointer or 'the event'} {trouble.fault.detail}"
-        err.print(f"{mapping.file}:{trouble.line}: {told}", style="bad", markup=False)
-    err.print("as far as it could be filled:", style="faint")
-    err.print(pretty(body), markup=False)
-    raise click.exceptions.Exit(1)
+def _counted(faults: Sequence[ConfigFault]) -> str:
+    files = len({fault.file for fault in faults})
+    told = f"{len(faults)} fault{'s' if len(faults) != 1 else ''}"
+    return told if files == 1 else f"{told} in {files} files"

@@ -5,7 +5,7 @@ import json
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,12 +16,13 @@ from rich.rule import Rule
 
 from gateway.config import Loaded
 from gateway.core.message import Entry
+from gateway.http.views import EventView
 from gateway.storage import open_store
 
 from .messages import print_timeline
 from .serve import authorise, serving, simulating, uvloop_runner
 from .simulated import caller_key, load_simulated
-from .terminal import Asking, err, fail, out, with_config
+from .terminal import Asking, err, fail, out, pretty, with_config, with_json
 
 _PATIENCE_S: Final = 15.0
 _LOOK_EVERY_S: Final = 0.1
@@ -92,14 +93,19 @@ def scenes(phones: Mapping[str, str]) -> list[Scene]:
 
 @click.command()
 @with_config
+@with_json
 @click.pass_obj
-def demo(asking: Asking) -> None:
+def demo(asking: Asking, is_json: bool) -> None:
     """Start simulator and gateway on free ports, post sample events, and show what comes of them.
 
     Nothing is left behind: the store is a temporary one. Exits 1 if anything was not as expected.
     """
     with uvloop_runner() as runner, tempfile.TemporaryDirectory(prefix="zns-gateway-demo-") as folder:
-        surprises = runner.run(_demonstrate(asking, Path(folder)))
+        played = runner.run(_demonstrate(asking, Path(folder), tell=_silently if is_json else _aloud))
+    surprises = [surprise for act in played for surprise in act.surprises]
+    if is_json:
+        click.echo(pretty(played))
+        raise click.exceptions.Exit(1 if surprises else 0)
     if surprises:
         for surprise in surprises:
             err.print(surprise, style="bad", markup=False)
@@ -107,24 +113,58 @@ def demo(asking: Asking) -> None:
     out.print("\n[good]Everything went as it should.[/] Try it yourself: .venv/bin/zns-gateway serve --simulator")
 
 
-async def _demonstrate(asking: Asking, folder: Path) -> list[str]:
-    surprises: list[str] = []
+class Act(msgspec.Struct, frozen=True):
+    """One scene as it was played: the answer, the message in the end, and what was not as expected."""
+
+    title: str
+    event: EventView
+    http: int
+    replayed: bool
+    answer: dict[str, Any]
+    message: dict[str, Any] | None
+    surprises: list[str]
+
+
+Tell = Callable[[int, Act], None]
+
+
+def _silently(_number: int, _act: Act) -> None:
+    """Nothing is on the terminal."""
+
+
+def _aloud(number: int, act: Act) -> None:
+    """The act is on the terminal."""
+    out.print()
+    out.print(Rule(f"[name]{number}. {act.title}[/]", align="left", style="faint"))
+    out.print(f"POST /v1/events  {act.event.type} {act.event.id}", style="faint", markup=False)
+    told = "  Idempotency-Replayed: true" if act.replayed else ""
+    out.print(f"HTTP {act.http}{told}", style="name", markup=False)
+    out.print(JSON(json.dumps(act.answer, ensure_ascii=False), indent=2))
+    if act.message is not None:
+        print_timeline(msgspec.convert(act.message["timeline"], list[Entry]))
+
+
+async def _demonstrate(asking: Asking, folder: Path, tell: Tell) -> list[Act]:
+    played: list[Act] = []
     async with simulating() as (simulated, simulator_url):
         credentials = simulated.credentials()
         loaded = _for_the_demo(load_simulated(asking.config, credentials, simulator_url), folder)
         phones = {outcome: phone for phone, outcome in credentials["phones"].items()}
-        out.print(f"simulator on {simulator_url}, store in a temporary folder", style="faint", markup=False)
+        if tell is _aloud:
+            out.print(f"simulator on {simulator_url}, store in a temporary folder", style="faint", markup=False)
         store = await open_store(loaded.settings.store.url, loaded.settings.sealing_keys(), is_simulated=True)
         try:
             await authorise(loaded, store, simulated)
             async with serving(loaded, store, log_level="error") as url:
                 simulated.webhook_to(f"{url}/webhooks/zalo/{next(iter(loaded.settings.accounts))}")
-                out.print(f"listening on {url}", style="faint")
+                if tell is _aloud:
+                    out.print(f"listening on {url}", style="faint")
                 for number, scene in enumerate(scenes(phones), 1):
-                    surprises += await _play(number, scene, url)
+                    played.append(await _play(number, scene, url))
+                    tell(number, played[-1])
         finally:
             await store.aclose()
-    return surprises
+    return played
 
 
 def _for_the_demo(loaded: Loaded, folder: Path) -> Loaded:
@@ -134,24 +174,21 @@ def _for_the_demo(loaded: Loaded, folder: Path) -> Loaded:
     return msgspec.structs.replace(loaded, settings=msgspec.structs.replace(settings, server=server, store=store))
 
 
-async def _play(number: int, scene: Scene, url: str) -> list[str]:
-    """The scene is on the terminal; what was not as expected is returned."""
-    out.print()
-    out.print(Rule(f"[name]{number}. {scene.title}[/]", align="left", style="faint"))
+async def _play(number: int, scene: Scene, url: str) -> Act:
+    """The scene was played, to its end if it has one."""
     key = caller_key(scene.caller)
-    out.print(f"POST /v1/events  {scene.event['type']} {scene.event['id']}", style="faint", markup=False)
     status, headers, answer = await _call(f"{url}/v1/events", key, scene.event)
     replayed = headers.get("Idempotency-Replayed") == "true"
-    out.print(f"HTTP {status}{'  Idempotency-Replayed: true' if replayed else ''}", style="name", markup=False)
-    out.print(JSON(json.dumps(answer, ensure_ascii=False), indent=2))
     message = answer.get("message", answer)
     surprises = _differences(scene, status, replayed, answer, message)
+    final: dict[str, Any] | None = None
     if scene.ends is not None:
         final = await _final(f"{url}/v1/messages/{message.get('tracking_id')}", key, scene.ends)
-        print_timeline(msgspec.convert(final["timeline"], tuple[Entry, ...]))
         if final["status"] != scene.ends:
-            surprises.append(f"scene {number}: ended as {final['status']}, not as {scene.ends}")
-    return [f"scene {number}: {it}" if not it.startswith("scene") else it for it in surprises]
+            surprises.append(f"ended as {final['status']}, not as {scene.ends}")
+    told = [f"scene {number}: {surprise}" for surprise in surprises]
+    event = EventView(scene.event["id"], scene.event["source"], scene.event["type"])
+    return Act(scene.title, event, status, replayed, answer, final, told)
 
 
 def _differences(

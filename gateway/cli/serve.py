@@ -4,14 +4,11 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
-from typing import Any, Final
 
 import click
-import uvicorn
 import uvloop
 
 from gateway.config import Loaded
@@ -24,75 +21,9 @@ from gateway.tokens import adopt
 from gateway.wiring import now, running
 from gateway.zalo.wire import read_grant
 
+from .listener import Listener, bound, raise_descriptors
 from .simulated import caller_key, load_simulated
 from .terminal import Asking, err, out, pretty, with_config
-
-_GRACE_S: Final = 5  # for answers that are ready; whoever has not taken his by then is cut off
-_BACKLOG: Final = 2048
-
-
-class _Server(uvicorn.Server):
-    """A uvicorn server whose signals are ours, since several run in one loop."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-class Listener:
-    """One HTTP server on one address."""
-
-    def __init__(self, app: Any, listening: socket.socket, *, has_lifespan: bool = False) -> None:
-        self._socket = listening
-        self.url = "http://{}:{}".format(*_shown(listening.getsockname()))
-        config = uvicorn.Config(
-            app,
-            loop="uvloop",
-            http="httptools",
-            ws="none",
-            lifespan="on" if has_lifespan else "off",
-            access_log=False,
-            log_config=None,
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-            timeout_graceful_shutdown=_GRACE_S,
-        )
-        self._server = _Server(config)
-
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator[None]:
-        """Answers for as long as the context lasts, then finishes what it has begun."""
-        task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
-        try:
-            while not self._server.started:
-                if task.done():
-                    raise CannotStart(f"the server on {self.url} could not start")
-                await asyncio.sleep(0.005)
-            yield
-        finally:
-            self._server.should_exit = True
-            await task
-            self._socket.close()
-
-
-def bound(host: str, port: int) -> socket.socket:
-    """A socket that listens there; raises CannotStart."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-    except OSError as error:
-        listening.close()
-        raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror}; choose another port") from error
-    listening.listen(_BACKLOG)
-    return listening
-
-
-def _shown(address: tuple[Any, ...]) -> tuple[str, int]:
-    host, port = address[0], address[1]
-    return (f"[{host}]" if ":" in host else host), port
 
 
 @asynccontextmanager
@@ -126,8 +57,20 @@ async def serving(loaded: Loaded, store: SqliteStore, *, log_level: str) -> Asyn
         # Drained while the doors still answer: who comes now is told to come back, not cut off.
         stack.push_async_callback(gateway.drain)
         stack.callback(telemetry.fact, "stopping")
+        stack.enter_context(_calling_on(signal.SIGHUP, gateway.mappings.ask))
         telemetry.fact("listening", url=listener.url)
         yield listener.url
+
+
+@contextmanager
+def _calling_on(number: signal.Signals, callback: Callable[[], None]) -> Iterator[None]:
+    """The signal means this for as long as the context lasts, and nothing after it."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(number, callback)
+    try:
+        yield
+    finally:
+        loop.add_signal_handler(number, lambda: None)  # not its default, which would end the process
 
 
 async def authorise(loaded: Loaded, store: SqliteStore, simulated: Simulator) -> None:
@@ -146,18 +89,18 @@ async def authorise(loaded: Loaded, store: SqliteStore, simulated: Simulator) ->
     "--simulator", "is_simulated", is_flag=True, help="Start the built-in Zalo simulator beside it, authorised."
 )
 @click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="The least serious lines that the log has; debug adds one for each accepted event.",
 )
 @click.pass_obj
 def serve(asking: Asking, is_simulated: bool, log_level: str) -> None:
     """Run the gateway.
 
-    Prints `listening on http://…` when it answers. SIGTERM: no new events, those under way are finished.
-
-    \b
-    Examples:
-      zns-gateway serve
-      zns-gateway serve --simulator          # try it: no Zalo account, no variables needed
+    Prints `listening on http://…` when it answers. SIGTERM: no new events, those under way are finished. SIGHUP:
+    the mappings are loaded anew, as they are soon after a file has changed.
     """
     with uvloop_runner() as runner:
         runner.run(_serve_simulated(asking, log_level) if is_simulated else _serve(asking, log_level))
@@ -194,7 +137,7 @@ async def _serve_simulated(asking: Asking, log_level: str) -> None:
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 for every address.")
 @click.option("--port", default=9100, show_default=True, help="0 picks a free one.")
 @click.option("--realistic", is_flag=True, help="Receipts come after 3 to 10 s, not 0.5 s.")
 @click.option("--webhook", help="Where webhooks go; POST /__sim/webhook changes it.")
@@ -220,6 +163,7 @@ def simulator(host: str, port: int, realistic: bool, webhook: str | None) -> Non
 @contextmanager
 def uvloop_runner() -> Iterator[asyncio.Runner]:
     """Runs coroutines on uvloop; libraries' own logging is kept to warnings, as JSON lines."""
+    raise_descriptors()
     quiet_libraries(sys.stderr.buffer)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         yield runner

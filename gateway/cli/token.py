@@ -7,40 +7,38 @@ from typing import Any, Final
 
 import click
 from rich.markup import escape
-from rich.table import Table
 
 from gateway.core.errors import CannotStart, clip
 from gateway.core.grant import Grant, Rotated
+from gateway.core.mapping_faults import nearest_to
 from gateway.gates import cure_of_credentials
-from gateway.storage import kind_of
 from gateway.tokens import adopt
 from gateway.zalo.wire import read_grant
 
-from .terminal import Asking, now, out, pretty, print_table, with_config
+from .completion import accounts
+from .tables import Column, clock, hanging, is_roomy, plain, print_columns
+from .terminal import Asking, Group, now, out, pretty, with_config, with_json
 
 REFRESH_LIFE: Final = timedelta(days=90)
+_DAYS_FROM: Final = 3
+_HOURS_FROM: Final = 3
 
 
-@click.group()
+@click.group(cls=Group)
 def token() -> None:
     """The OAuth grant of each account."""
 
 
 @token.command("import")
 @with_config
-@click.argument("account")
+@click.argument("account", shell_complete=accounts)
 @click.option("--replace", is_flag=True, help="Also while the account has a working grant, whose chain this ends.")
 @click.pass_obj
 def import_(asking: Asking, account: str, replace: bool) -> None:
-    """Take the JSON that Zalo's API Explorer gives (access_token, refresh_token, expires_in) from standard input.
-
-    \b
-    Example:
-      zns-gateway token import main < grant.json
-    """
+    """Take the JSON that Zalo's API Explorer gives (access_token, refresh_token, expires_in) from standard input."""
     loaded = asking.load_for_store()
     if account not in loaded.settings.accounts:
-        raise CannotStart(f"there is no account {clip(account)}; there are {', '.join(loaded.settings.accounts)}")
+        raise CannotStart(f"there is no account {clip(account)}; {nearest_to(account, loaded.settings.accounts)}")
     if sys.stdin.isatty():
         click.echo("paste the JSON, then press Ctrl-D:", err=True)
     pair = read_grant(200, sys.stdin.buffer.read(), "")
@@ -55,13 +53,13 @@ def import_(asking: Asking, account: str, replace: bool) -> None:
             await store.aclose()
 
     grant = asyncio.run(keep())
-    told = f"account {account}, generation {grant.generation}, works until {_at(grant.expires_at)}"
+    told = f"account {account}, generation {grant.generation}, works until {clock(grant.expires_at)}"
     out.print(f"[good]imported[/]: {escape(told)}")
 
 
 @token.command()
 @with_config
-@click.option("--json", "is_json", is_flag=True, help="For scripts.")
+@with_json
 @click.pass_obj
 def status(asking: Asking, is_json: bool) -> None:
     """Tell how each account's grant is: its ages, its health, and the cure if it needs one.
@@ -71,7 +69,7 @@ def status(asking: Asking, is_json: bool) -> None:
     loaded = asking.load_for_store()
 
     async def look() -> dict[str, Grant | None]:
-        if kind_of(loaded.settings.store.url) is None:
+        if not asking.has_store(loaded.settings.store.url):
             return dict.fromkeys(loaded.settings.accounts)  # nothing was ever imported, and looking makes no store
         store = await asking.open_store(loaded)
         try:
@@ -84,7 +82,7 @@ def status(asking: Asking, is_json: bool) -> None:
     if is_json:
         click.echo(pretty(rows))
     else:
-        _print_table(rows)
+        _print_table(rows, moment)
     if any(row["cure"] for row in rows):
         raise click.exceptions.Exit(1)
 
@@ -111,30 +109,43 @@ def _row(account: str, grant: Grant | None, moment: datetime) -> dict[str, Any]:
     }
 
 
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="faint")
-    for heading in (
-        "account",
-        "health",
-        "generation",
-        "last refreshed",
-        "access token until",
-        "refresh token until about",
-    ):
-        table.add_column(heading)
-    for row in rows:
-        style = {"working": "good", "refused": "doubtful", "expired": "doubtful"}.get(row["health"], "bad")
-        times = [_at(row.get(name)) for name in ("refreshed_at", "access_expires_at", "refresh_expires_at")]
-        table.add_row(
-            escape(row["account"]), f"[{style}]{row['health']}[/]", str(row.get("generation", "–")), *times
-        )
-    print_table(table)
+def _print_table(rows: list[dict[str, Any]], moment: datetime) -> None:
+    """On a narrow terminal without what a person can do without."""
+    styles = {"working": "good", "refused": "doubtful", "expired": "doubtful"}
+    print_columns(
+        [
+            Column("account", [plain(row["account"]) for row in rows]),
+            Column(
+                "health",
+                [row["health"] for row in rows],
+                styles=[styles.get(row["health"], "bad") for row in rows],
+            ),
+            Column("generation", [str(row.get("generation", "–")) for row in rows], rank=3),
+            Column("last refreshed", _times(rows, "refreshed_at", None), rank=2),
+            Column("access token until", _times(rows, "access_expires_at", moment)),
+            Column("refresh token until about", _times(rows, "refresh_expires_at", moment), rank=1),
+        ]
+    )
     for row in rows:
         if row["detail"]:
-            out.print(f"{row['account']}: {row['detail']}", markup=False)
+            out.print(hanging(f"{row['account']}:", row["detail"]))
         if row["cure"]:
-            out.print(f"  cure: {row['cure']}", style="doubtful", markup=False)
+            out.print(hanging("  cure:", row["cure"], styles=("doubtful", "doubtful", "")))
 
 
-def _at(moment: datetime | None) -> str:
-    return "–" if moment is None else moment.strftime("%Y-%m-%d %H:%M UTC")
+def _times(rows: list[dict[str, Any]], key: str, moment: datetime | None) -> list[str]:
+    """Each time; where a terminal has room, also how far it is from this moment."""
+    return [_time(row.get(key), moment) for row in rows]
+
+
+def _time(at: datetime | None, moment: datetime | None) -> str:
+    if at is None or moment is None or not out.is_terminal or not is_roomy():
+        return clock(at)
+    return f"{clock(at)} ({_distance(at - moment)})"
+
+
+def _distance(span: timedelta) -> str:
+    minutes = abs(int(span.total_seconds())) // 60
+    days, hours = minutes // (24 * 60), minutes // 60
+    told = f"{days} d" if days >= _DAYS_FROM else f"{hours} h" if hours >= _HOURS_FROM else f"{minutes} min"
+    return f"in {told}" if span > timedelta() else f"{told} ago"

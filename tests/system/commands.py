@@ -1,8 +1,15 @@
 """Commands, run as a user would run them."""
 
+import fcntl
+import io
 import os
+import pty
+import re
+import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,13 +22,12 @@ def run(
     *arguments: str, given: bytes | None = None, folder: Path = ROOT, environment: Mapping[str, str] | None = None
 ) -> Done:
     """The command has ended; of the environment it saw only these variables."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run(
         [sys.executable, "-m", "gateway", *arguments],
         input=given,
         capture_output=True,
         cwd=folder,
-        env={**kept, "PYTHONPATH": str(ROOT), **(environment or {})},
+        env=_environment(environment or {}),
         check=False,
         timeout=60,
     )
@@ -44,3 +50,74 @@ def edited(file: Path, *changes: tuple[str, str]) -> Path:
         text = text.replace(before, after, 1)
     file.write_text(text)
     return file
+
+
+def shell(line: str, bin_folder: Path, *, program: str = "sh", folder: Path = ROOT) -> Done:
+    """The line has run in a shell in which `zns-gateway` is our command; it is put into that folder."""
+    command = bin_folder / "zns-gateway"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gateway "$@"\n')
+    command.chmod(0o755)
+    return subprocess.run(
+        [program, "-c", line],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        cwd=folder,
+        env=_environment({"PATH": f"{bin_folder}:{os.environ['PATH']}"}),
+        check=False,
+        timeout=60,
+    )
+
+
+class Shown(str):
+    """What a person saw, as it was sent to the terminal."""
+
+    __slots__ = ("code",)
+    code: int
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines without colours."""
+        return re.sub(r"\x1b\[[0-9;]*m", "", self).replace("\r\n", "\n").splitlines()
+
+
+def on_terminal(
+    *arguments: str,
+    columns: int = 80,
+    folder: Path = ROOT,
+    environment: Mapping[str, str] | None = None,
+    interrupt_at: bytes | None = None,
+) -> Shown:
+    """What the command shows on a terminal so wide; interrupted (Ctrl-C) once it has shown that, if given."""
+    outer, inner = pty.openpty()
+    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway", *arguments],
+        stdin=inner,
+        stdout=inner,
+        stderr=inner,
+        cwd=folder,
+        env=_environment({"TERM": "xterm-256color", **(environment or {})}),
+        start_new_session=True,
+    )
+    os.close(inner)
+    seen = b""
+    with process, io.FileIO(outer) as screen:
+        while True:
+            try:
+                more = screen.read(65536)
+            except OSError:  # so Linux says that nobody is there any more
+                break
+            if not more:
+                break
+            seen += more
+            if interrupt_at is not None and interrupt_at in seen:
+                process.send_signal(signal.SIGINT)
+                interrupt_at = None
+    shown = Shown(seen.decode())
+    shown.code = process.wait(60)
+    return shown
+
+
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return {**kept, "PYTHONPATH": str(ROOT), **more}

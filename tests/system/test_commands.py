@@ -3,22 +3,76 @@
 import hashlib
 import json
 import re
+import shlex
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from gateway.cli import cli
 from tests.system.commands import edited, run, said
 from tests.system.stage import ROOT, Process, Stage, order
 
 pytestmark = pytest.mark.system
 
 
+def paths(command: click.Command, context: click.Context, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The names that lead to each command and group."""
+    yield path
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            yield from paths(found, click.Context(found, context, name), (*path, name))
+
+
+def parsed(line: str) -> tuple[str, ...]:
+    """The names of the commands in the line, all of whose words click has accepted."""
+    words = shlex.split(line, comments=True)
+    end = next((place for place, word in enumerate(words) if word in ("|", "<", ">")), len(words))
+    context = cli.make_context(words[0], words[1:end])
+    names: list[str] = []
+    while isinstance(context.command, click.Group):
+        rest = [*context._protected_args, *context.args]
+        name, command, arguments = context.command.resolve_command(context, rest)
+        assert name is not None
+        assert command is not None
+        context = command.make_context(name, arguments, parent=context)
+        names.append(name)
+    return tuple(names)
+
+
+@pytest.mark.parametrize("path", list(paths(cli, click.Context(cli, info_name="zns-gateway"))), ids=" ".join)
+def test_the_help_of_every_command_ends_with_examples_that_work(path: tuple[str, ...]) -> None:
+    told = CliRunner().invoke(cli, [*path, "--help"], prog_name="zns-gateway")
+    assert told.exit_code == 0
+    _, found, examples = told.output.rpartition("Examples:\n")
+    assert found, told.output
+    for line in filter(None, map(str.strip, examples.splitlines())):
+        assert line.startswith("zns-gateway "), line
+        assert parsed(line)[: len(path)] == path, line
+
+
 def test_help_and_version_tell_what_there_is() -> None:
     told = said(run("--help"), 0)
-    for command in ("serve", "simulator", "demo", "check", "preview", "key", "token", "messages", "openapi"):
+    commands = (
+        "serve",
+        "simulator",
+        "demo",
+        "check",
+        "preview",
+        "key",
+        "token",
+        "messages",
+        "openapi",
+        "completion",
+    )
+    for command in commands:
         assert re.search(rf"^  {command} ", told, re.MULTILINE), command
     said(run("--version"), 0, "zns-gateway")
     said(run("chekc"), 2, "No such command")
@@ -172,3 +226,32 @@ def test_messages_tell_what_a_paused_account_makes_them_wait_for(stage: Stage) -
 def test_looking_makes_no_store(stage: Stage) -> None:
     said(stage.command("messages", "list"), 2, "no store")
     assert not (stage.folder / "gateway.db").exists()
+
+
+def test_json_is_all_that_is_printed(scene: Stage, gateway: Process, config: Path) -> None:
+    gateway.post(order("c-json"))
+    edited(config.parent / "mappings" / "order.paid.toml", ("data.total | vnd", "data.total | vdn"))
+    for arguments in (["messages", "list"], ["token", "status"], ["key", "new", "x"], ["check"]):
+        done = scene.command(*arguments, "--json")
+        assert (done.returncode, done.stderr) == (0, b""), arguments
+        assert json.loads(done.stdout)
+    broken = run("--config", str(config), "check", "--json")
+    assert (broken.returncode, broken.stderr) == (1, b"")
+    assert json.loads(broken.stdout)["faults"] == [
+        {
+            "file": str(config.parent / "mappings" / "order.paid.toml"),
+            "line": 19,
+            "what": "`total` uses an unknown filter `vdn`",
+            "cure": "did you mean `vnd`?",
+        }
+    ]
+    made = json.loads(run("key", "new", "x", "--json").stdout)
+    assert made["key_sha256"] == hashlib.sha256(made["key"].encode()).hexdigest()
+
+
+def test_the_demonstration_as_json_tells_every_answer_and_no_phone() -> None:
+    done = run("demo", "--json")
+    assert (done.returncode, done.stderr) == (0, b"")
+    played = json.loads(done.stdout)
+    assert [act["http"] for act in played] == [200, 200, 422, 200, 200, 422]
+    assert not re.search(rb"(?<![0-9a-f.])(84|0)[0-9]{9}(?![0-9a-f.])", done.stdout)

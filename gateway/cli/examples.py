@@ -1,0 +1,79 @@
+"""What each command's help ends with: lines that can be pasted and work."""
+
+from collections.abc import Mapping
+from typing import Final
+
+EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "": (
+        "zns-gateway demo                     # see it work, nothing to prepare",
+        "zns-gateway serve --simulator        # try it yourself",
+        "zns-gateway check                    # before you deploy",
+        "zns-gateway --config config/gateway.toml token status",
+    ),
+    "serve": (
+        "zns-gateway serve --simulator        # no Zalo account, no variables needed",
+        "zns-gateway --config config/gateway.toml serve",
+    ),
+    "simulator": (
+        "zns-gateway simulator",
+        "zns-gateway simulator --port 0 --realistic",
+    ),
+    "demo": (
+        "zns-gateway demo",
+        "zns-gateway demo --json > demo.json",
+    ),
+    "check": (
+        "zns-gateway check",
+        "zns-gateway check --json | grep file",
+    ),
+    "preview": (
+        "zns-gateway preview config/samples/order.paid/plain.json",
+        "zns-gateway preview --reveal - < config/samples/auth.otp/plain.json",
+        "zns-gateway preview config/samples/order.paid/plain.json --caller checkout",
+    ),
+    "key": ("zns-gateway key new checkout",),
+    "key new": (
+        "zns-gateway key new checkout",
+        "zns-gateway key new team.checkout --json",
+    ),
+    "token": (
+        "zns-gateway token status",
+        "zns-gateway token import main < grant.json",
+    ),
+    "token import": (
+        "zns-gateway token import main < grant.json",
+        "zns-gateway token import main --replace < grant.json",
+    ),
+    "token status": (
+        "zns-gateway token status",
+        "zns-gateway token status --json",
+    ),
+    "messages": (
+        "zns-gateway messages list --status failed",
+        "zns-gateway messages show 0c9m3k8q2v7x1n5t4r6w8y0z2b",
+    ),
+    "messages list": (
+        "zns-gateway messages list",
+        "zns-gateway messages list --status failed --since 2026-11-23T08:00:00Z",
+        "zns-gateway messages list --phone 0912345678 --json",
+    ),
+    "messages show": (
+        "zns-gateway messages show 0c9m3k8q2v7x1n5t4r6w8y0z2b",
+        "zns-gateway messages show 0c9m3k8q2v7x1n5t4r6w8y0z2b --json",
+    ),
+    "openapi": (
+        "zns-gateway openapi | head",
+        "zns-gateway openapi --output openapi/gateway.yaml",
+    ),
+    "completion": (
+        "zns-gateway completion bash > ~/.local/share/bash-completion/completions/zns-gateway",
+        "zns-gateway completion zsh",
+        "zns-gateway completion fish > ~/.config/fish/completions/zns-gateway.fish",
+    ),
+}
+
+
+def epilog(path: str) -> str | None:
+    """The examples of the command that this path of names leads to, as click prints them unwrapped."""
+    lines = EXAMPLES.get(path)
+    return None if lines is None else "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])

@@ -1,0 +1,432 @@
+"""Slow and greedy clients: each has its time and its bytes, is told where it can be, and nobody else notices."""
+
+import asyncio
+import http.client
+import json
+import resource
+import select
+import socket
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from gateway.cli import protocol
+from gateway.cli.listener import Listener, bound
+from gateway.cli.protocol import LEAVING_S, MAX_HEAD, REQUEST_S, TAKING_S
+from tests.system.stage import KEYS, Answer, Process, Stage, eventually, order, problem
+
+pytestmark = pytest.mark.system
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc, or needs epoll or prlimit")
+
+CLOSED_S = 10.0  # what is promised of every connection, whatever the client does
+LIVE = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
+SCHEMA = LIVE.replace(b"livez", b"schema/openapi.json")
+POST = f"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEYS['checkout']}\r\n".encode()
+JSON = b"Content-Type: application/json\r\n"
+CHUNKED = POST + JSON + b"Transfer-Encoding: chunked\r\n\r\n"
+LONG_POST = POST + JSON + b"Content-Length: 100000\r\n\r\n"
+
+
+def connected(gateway: Process, *, window: int = 0) -> socket.socket:
+    """A connection to the gateway; with a window, one whose client can take that much at a time."""
+    address = urlsplit(gateway.url)
+    connection = socket.socket()
+    if window:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+    connection.settimeout(CLOSED_S + 10)
+    connection.connect((address.hostname, address.port))
+    return connection
+
+
+def answers(connection: socket.socket, count: int = 1) -> list[Answer]:
+    """The next answers on the connection."""
+    found = []
+    for _ in range(count):
+        # With its own buffer it would take more than its answer from the socket.
+        response = http.client.HTTPResponse(connection)
+        response.fp.close()
+        response.fp = connection.makefile("rb", buffering=0)  # type: ignore[assignment]
+        response.begin()
+        with response.fp:
+            raw = response.read(int(response.headers["content-length"]))
+        found.append(Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, json.loads(raw)))
+    return found
+
+
+def rest(connection: socket.socket) -> bytes:
+    """What still comes until the gateway closes."""
+    parts = []
+    while part := connection.recv(65536):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def whole(event: Any, head: bytes = POST + JSON) -> bytes:
+    body = json.dumps(event).encode()
+    return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+def memory_kib(gateway: Process) -> int:
+    status = Path(f"/proc/{gateway.process.pid}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+
+
+# -- two thousand at once --
+
+# Each kind of client: how many, what it says at first, what it says every half second from then on.
+CROWD: dict[str, tuple[int, bytes, bytes]] = {
+    "silent": (700, b"", b""),
+    "slow head": (400, LIVE, b"X-Slow: 1\r\n"),
+    "slow header": (200, LIVE + b"X-Slow: ", b"a"),
+    "slow body": (300, LONG_POST, b" "),
+    "endless chunks": (150, CHUNKED, b"1\r\n \r\n"),
+    "slow after a fast one": (100, LIVE + b"\r\n" + LIVE, b"X-Slow: 1\r\n"),
+    "body after its answer": (50, LONG_POST.replace(b"Bearer ", b"Bearer x"), b" "),
+    "silent after an answer": (50, LIVE + b"\r\n", b""),
+    "never reading": (50, (SCHEMA + b"\r\n") * 3500, b""),
+}
+
+
+class Slow:
+    """One of the crowd."""
+
+    def __init__(self, kind: str, gateway: Process) -> None:
+        _, first, self.drip = CROWD[kind]
+        self.kind = kind
+        self.is_reading = kind != "never reading"
+        self.begun = time.monotonic()
+        self.ended: float | None = None
+        self.socket = connected(gateway, window=0 if self.is_reading else 4096)
+        self.socket.setblocking(False)
+        with suppress(BlockingIOError):
+            self.socket.send(first)
+
+    def go_on(self) -> None:
+        with suppress(OSError):
+            self.socket.send(self.drip)
+
+    def is_over(self, events: int) -> bool:
+        """It has seen that the connection is closed."""
+        if not self.is_reading:
+            return bool(events & (select.EPOLLHUP | select.EPOLLERR))
+        try:
+            return self.socket.recv(65536) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+
+def mob(gateway: Process, patience_s: float) -> list[Slow]:
+    """The crowd, after it has been sent away or patience has ended."""
+    crowd: dict[int, Slow] = {}
+    with select.epoll() as epoll:
+        for kind, (count, *_) in CROWD.items():
+            for _ in range(count):
+                slow = Slow(kind, gateway)
+                crowd[slow.socket.fileno()] = slow
+                epoll.register(slow.socket, select.EPOLLIN if slow.is_reading else 0)
+        end, next_drip, left = time.monotonic() + patience_s, 0.0, len(crowd)
+        while left and time.monotonic() < end:
+            if time.monotonic() >= next_drip:
+                next_drip = time.monotonic() + 0.5
+                for slow in crowd.values():
+                    if slow.drip and slow.ended is None:
+                        slow.go_on()
+            for number, events in epoll.poll(0.1):
+                if crowd[number].is_over(events):
+                    crowd[number].ended = time.monotonic()
+                    epoll.unregister(number)
+                    left -= 1
+    for slow in crowd.values():
+        slow.socket.close()
+    return list(crowd.values())
+
+
+@contextmanager
+def many_descriptors() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@linux_only
+def test_two_thousand_slow_clients_are_sent_away_in_time_and_nobody_else_notices(gateway: Process) -> None:
+    assert sum(count for count, *_ in CROWD.values()) == 2000
+    stop = threading.Event()
+    before = memory_kib(gateway)
+
+    def look() -> list[float]:
+        took = []
+        while not stop.wait(0.02):
+            begun = time.monotonic()
+            assert gateway.ask("GET", "/livez").status == 200
+            took.append(time.monotonic() - begun)
+        return took
+
+    def post() -> Counter[int]:
+        seen: Counter[int] = Counter()
+        with connected(gateway) as connection:  # one for all: whoever uses his connection keeps it
+            while not stop.wait(0.05):
+                connection.sendall(whole(order(f"crowd-{seen.total()}")))
+                seen[answers(connection)[0].status] += 1
+        return seen
+
+    with many_descriptors(), ThreadPoolExecutor(2) as pool:
+        looking, posting = pool.submit(look), pool.submit(post)
+        try:
+            crowd = mob(gateway, CLOSED_S + 5)
+        finally:
+            stop.set()
+        took, statuses = sorted(looking.result()), posting.result()
+    lasted = {kind: [it.ended and it.ended - it.begun for it in crowd if it.kind == kind] for kind in CROWD}
+    assert {kind: sum(it is None for it in ends) for kind, ends in lasted.items()} == dict.fromkeys(CROWD, 0)
+    late = {kind: max(it for it in ends if it is not None) for kind, ends in lasted.items()}
+    assert max(late.values()) < CLOSED_S, late
+    assert set(statuses) == {200}, statuses
+    assert len(took) > 50
+    assert took[int(len(took) * 0.99)] < 0.2, took[-20:]
+    assert memory_kib(gateway) - before < 60_000
+    assert eventually(lambda: gateway.ask("GET", "/livez").status == 200)
+
+
+# -- whose time is not over --
+
+
+def test_a_request_that_waits_for_its_answer_is_never_cut(stage: Stage) -> None:
+    stage.fault(at="send", do="delay", value=REQUEST_S + 1, count=1)
+    event = order("long", stage.phones["never"])  # else the receipt would answer it
+    with stage.serving() as gateway, connected(gateway) as connection:
+        begun = time.monotonic()
+        connection.sendall(whole(event, POST + JSON + b"Prefer: wait=30\r\n"))
+        (answer,) = answers(connection)
+        assert time.monotonic() - begun > REQUEST_S + 1
+        assert (answer.status, answer.body["status"]) == (200, "sent")
+
+
+def test_many_requests_at_once_are_answered_in_their_order(gateway: Process) -> None:
+    """Also large ones among them, and more than are looked at together."""
+    ids = [f"pipe-{number}" for number in range(60)]
+    padding = {"note": "x" * 100_000}
+    events = [order(it, **(padding if number % 20 == 7 else {})) for number, it in enumerate(ids)]
+    with connected(gateway) as connection, ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(connection.sendall, b"".join(whole(it) + LIVE + b"\r\n" for it in events))
+        told = answers(connection, 2 * len(ids))
+        sending.result()
+    assert {answer.status for answer in told} == {200}
+    assert [answer.body["event"]["id"] for answer in told[::2]] == ids
+
+
+async def test_an_answer_that_is_taken_drop_by_drop_has_its_time_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "ANSWER_S", 1.0)
+    size, taken = 8 << 20, 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-length", b"%d" % size)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": bytes(size)})
+
+    async def sip(client: socket.socket) -> None:
+        nonlocal taken
+        while part := await loop.sock_recv(client, 4096):
+            taken += len(part)
+            await asyncio.sleep(0.02)  # how slowly it is taken, not a wait for something
+
+    loop = asyncio.get_running_loop()
+    listener = Listener(app, bound("127.0.0.1", 0))
+    async with listener.serving():
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.setblocking(False)
+            await loop.sock_connect(client, ("127.0.0.1", int(listener.url.rpartition(":")[2])))
+            begun = loop.time()
+            await loop.sock_sendall(client, LIVE + b"\r\n")
+            with pytest.raises(ConnectionResetError):
+                await sip(client)
+    assert 0 < taken < size
+    assert loop.time() - begun < 1.0 + TAKING_S, "long before it would be cut for taking nothing"
+
+
+# -- heads without an end --
+
+
+def test_a_head_may_be_as_long_as_is_said_and_not_one_byte_longer(gateway: Process) -> None:
+    def head(size: int) -> bytes:
+        start = LIVE + b"X-Long: "
+        return start + b"a" * (size - len(start) - 4) + b"\r\n\r\n"
+
+    with connected(gateway) as connection:
+        for _ in range(2):
+            connection.sendall(head(MAX_HEAD))
+            assert answers(connection)[0].status == 200
+        connection.sendall(head(MAX_HEAD + 1))
+        (answer,) = answers(connection)
+        problem(answer, 413, "too-large")
+        assert answer.headers["connection"] == "close"
+        assert rest(connection) == b""
+
+
+@pytest.mark.parametrize(
+    ("start", "more"),
+    [
+        (LIVE + b"X-Long: ", b"a" * 700),
+        (LIVE, b"X-Many: 1\r\n" * 70),
+        (LIVE, b"a" * 700),
+        (b"GET /livez?", b"a" * 700),
+        (b"", b"\r\n" * 350),
+        (CHUNKED + b"0\r\n", b"X-Trailer: 1\r\n" * 50),
+        (CHUNKED + b"1;", b"a" * 700),
+        (CHUNKED, b"0" * 700),
+        (LIVE + b"\r\n" + LIVE, b"X-Many: 1\r\n" * 70),
+    ],
+    ids=["header", "headers", "name", "url", "empty lines", "trailers", "extension", "zeros", "second head"],
+)
+@pytest.mark.parametrize("pieces", [1, 100], ids=["at once", "in pieces"])
+def test_a_head_without_an_end_is_refused(gateway: Process, start: bytes, more: bytes, pieces: int) -> None:
+    with connected(gateway) as connection:
+        connection.sendall(start)
+        with suppress(ConnectionError):
+            for _ in range(pieces):
+                connection.sendall(more * (100 // pieces))
+        begun = time.monotonic()
+        *others, last = answers(connection, 2 if start.count(LIVE) == 2 else 1)
+        assert [it.status for it in others] == [200] * len(others)
+        # Zeros without an end overflow a chunk's length, which the parser sees first.
+        assert last.status == 413 or more.startswith(b"0"), last
+        problem(last, last.status, {413: "too-large", 400: "invalid-request"}[last.status])
+        assert rest(connection) == b""
+        assert time.monotonic() - begun < LEAVING_S + 1
+
+
+def test_a_trailer_is_not_a_header(gateway: Process) -> None:
+    head = CHUNKED.replace(b"Authorization", b"X-Not")
+    body = json.dumps(order("trailer")).encode()
+    trailer = f"Authorization: Bearer {KEYS['checkout']}\r\n".encode()
+    with connected(gateway) as connection:
+        connection.sendall(head + b"%x\r\n" % len(body) + body + b"\r\n0\r\n" + trailer + b"\r\n")
+        problem(answers(connection)[0], 401, "unauthenticated")
+
+
+# -- what is not HTTP, or another kind of it --
+
+
+GARBAGE = {
+    "request line": b"what is this\r\n\r\n",
+    "header": LIVE + b"no colon\r\n\r\n",
+    "header name": LIVE + b"X Y: 1\r\n\r\n",
+    "length": POST + b"Content-Length: many\r\n\r\n",
+    "two lengths": POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    "length and chunks": POST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunk": CHUNKED + b"not a length\r\n",
+    "path": b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n",
+    "connect": b"CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "http2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "tls": bytes.fromhex("16030100c8010000c40303") + bytes(range(200)),
+    "zeros": bytes(1000),
+    "binary": bytes(range(255, 0, -1)) * 20,
+}
+
+
+def log_size(stage: Stage) -> int:
+    return (stage.folder / "gateway.log").stat().st_size
+
+
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
+def test_what_is_not_http_is_told_so_and_fills_no_log(scene: Stage, gateway: Process, garbage: bytes) -> None:
+    size = log_size(scene)
+    with connected(gateway) as connection:
+        connection.sendall(garbage)
+        (answer,) = answers(connection)
+        problem(answer, 400, "invalid-request")
+        assert answer.headers["connection"] == "close"
+        assert rest(connection) == b""
+    assert gateway.ask("GET", "/livez").status == 200
+    assert log_size(scene) == size
+
+
+def test_what_follows_a_request_does_not_take_the_place_of_its_answer(stage: Stage) -> None:
+    stage.fault(at="send", do="delay", value=0.5, count=1)
+    with stage.serving() as gateway, connected(gateway) as connection:
+        connection.sendall(whole(order("first")) + LIVE + b"\r\n" + GARBAGE["chunk"])
+        first, second, last = answers(connection, 3)
+        assert (first.status, first.body["event"]["id"]) == (200, "first")
+        assert second.status == 200
+        problem(last, 400, "invalid-request")
+        assert rest(connection) == b""
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eA==\r\n",
+        b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+    ],
+    ids=["websocket", "h2c"],
+)
+def test_who_asks_for_another_protocol_is_answered_in_this_one(
+    scene: Stage, gateway: Process, wish: bytes
+) -> None:
+    size = log_size(scene)
+    with connected(gateway) as connection:
+        connection.sendall(LIVE + wish + b"\r\n" + LIVE + wish + b"\r\n" + LIVE + b"\r\n")
+        assert [it.status for it in answers(connection, 3)] == [200, 200, 200]
+        assert log_size(scene) == size
+        connection.sendall(whole(order(f"upgrade-{wish[9:12]!r}"), POST + JSON + wish))
+        assert answers(connection)[0].body["status"] == "sent"
+
+
+@pytest.mark.parametrize("connection_header", [b"", b"Connection: close\r\n"], ids=["kept", "closed"])
+@pytest.mark.parametrize(
+    ("head", "status", "code"),
+    [(POST, 413, "too-large"), (POST.replace(b"Bearer ", b"Bearer x"), 401, "unauthenticated")],
+)
+def test_an_answer_that_comes_before_the_body_is_not_lost_with_it(
+    gateway: Process, connection_header: bytes, head: bytes, status: int, code: str
+) -> None:
+    """A client that sends all before it reads is not reset."""
+    with connected(gateway) as connection:
+        connection.sendall(head + JSON + connection_header + b"Content-Length: 8000000\r\n\r\n" + b" " * 100_000)
+        for _ in range(79):
+            connection.sendall(b" " * 100_000)
+        problem(answers(connection)[0], status, code)
+        if connection_header:
+            assert rest(connection) == b""
+
+
+# -- descriptors --
+
+
+@linux_only
+def test_when_descriptors_run_out_what_is_under_way_goes_on_and_the_door_opens_again(stage: Stage) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        serving = stage.serving()
+        gateway = serving.__enter__()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    try:
+        pid = gateway.process.pid
+        assert resource.prlimit(pid, resource.RLIMIT_NOFILE) == (hard, hard), "it takes what it can have"
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (120, hard))
+        with connected(gateway) as friend, connected(gateway):
+            others = [connected(gateway) for _ in range(200)]
+            eventually(lambda: any(it for it in select.select(others, [], [], 0)[0]))  # some are turned away
+            friend.sendall(whole(order("crowded")))
+            assert answers(friend)[0].body["status"] == "sent", "Zalo and the store are still to be had"
+            for other in others:
+                other.close()
+            eventually(lambda: gateway.ask("GET", "/livez").status == 200, patience_s=2)
+    finally:
+        serving.__exit__(None, None, None)
