@@ -62,7 +62,7 @@ class Connection(HttpToolsProtocol):
         self._unfinished = 0  # bytes since the last of them that got us further
         self._held = bytearray()  # read, and not yet looked at
         self._refusal: GatewayError | None = None  # our last word, once it is decided
-        self._is_leaving = False  # it is said
+        self.is_leaving = False  # it is said
         self._paused_at = self._moved_at = 0.0
         self._left = 0
         self._timer: TimerHandle | None = None
@@ -95,7 +95,7 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read, or thrown away once the last word is decided."""
-        if self._refusal is not None or self._is_leaving:
+        if self._refusal is not None or self.is_leaving:
             return
         if len(data) <= PIECE and not self._unfinished and not self._held:
             self._read(data)
@@ -155,7 +155,7 @@ class Connection(HttpToolsProtocol):
         """
         self.server_state.total_requests += 1
         self._since = self.loop.time()
-        if self._is_leaving or self.transport.is_closing():
+        if self.is_leaving or self.transport.is_closing():
             return
         if self.pipeline and not (self._refusal is not None and self.pipeline[-1][0].more_body):
             self._start_asgi_task(*self.pipeline.pop())
@@ -171,12 +171,12 @@ class Connection(HttpToolsProtocol):
 
     def leave(self) -> None:
         """All is said: the client sees the end, and nothing that it still sends is looked at."""
-        if self._is_leaving or self.transport.is_closing():
+        if self.is_leaving or self.transport.is_closing():
             return
         if self._is_whole and self._refusal is None:
             self.transport.close()
             return
-        self._is_leaving = True
+        self.is_leaving = True
         self._held.clear()
         self._since = self.loop.time()
         self.transport.write_eof()
@@ -272,7 +272,7 @@ class Connection(HttpToolsProtocol):
 
     def _due(self, now: float) -> float:
         """When the connection will have to be looked at, which is when its time is over if nothing happens."""
-        if self._is_leaving:
+        if self.is_leaving:
             return self._since + LEAVING_S
         if self.flow.write_paused:
             left = self.transport.get_write_buffer_size()
@@ -307,5 +307,10 @@ class _Exit:
 
     def __init__(self, transport: asyncio.Transport, connection: Connection) -> None:
         self.write = transport.write
-        self.is_closing = transport.is_closing
         self.close = connection.leave
+        self._transport = transport
+        self._connection = connection
+
+    def is_closing(self) -> bool:
+        """True also while the connection is leaving: nothing is written any more, not even `100 Continue`."""
+        return self._connection.is_leaving or self._transport.is_closing()
