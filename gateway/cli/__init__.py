@@ -27,6 +27,7 @@ _ROOMS: Final = {
     "preview": ("check", "Print what Zalo would get for an event."),
     "key": ("keys", "Caller keys: new."),
     "token": ("token", "The grant of each account: import, status."),
+    "templates": ("templates", "Zalo's definitions of the templates: pull, diff."),
     "messages": ("messages", "Messages in the store: list, show."),
     "openapi": ("openapi", "Print the description of the HTTP interface."),
     "completion": ("completion", "Print the script that completes commands in a shell."),

@@ -70,6 +70,12 @@ def types(context: click.Context, _: click.Parameter, incomplete: str) -> list[C
     return starting_with(incomplete, {file.stem: "" for file in files})
 
 
+def snapshots(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """The templates that have a snapshot."""
+    files = sorted((_config(context).parent / "templates").glob("*.json"))
+    return starting_with(incomplete, {file.stem: "" for file in files})
+
+
 def events(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """The samples beside the configuration, and whatever files there are."""
     folder = _config(context).parent / "samples"

@@ -48,6 +48,20 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
         "zns-gateway token status",
         "zns-gateway token status --json",
     ),
+    "templates": (
+        "zns-gateway templates diff           # what a pull would change, and what it would break",
+        "zns-gateway templates pull",
+    ),
+    "templates pull": (
+        "zns-gateway templates pull",
+        "zns-gateway templates pull 310001 310002",
+        "zns-gateway templates pull 310001 --account main",
+    ),
+    "templates diff": (
+        "zns-gateway templates diff",
+        "zns-gateway templates diff 310001",
+        "zns-gateway templates diff --json > changes.json",
+    ),
     "messages": (
         "zns-gateway messages list --status failed",
         "zns-gateway messages show 0c9m3k8q2v7x1n5t4r6w8y0z2b",

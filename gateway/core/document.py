@@ -35,7 +35,7 @@ def read_document(body: bytes) -> Any:
 def read_documents(body: bytes, *, max_count: int, max_length: int) -> list[Any]:
     """The values of the JSON array in `body`, in order; in the place of each that is refused stands the refusal.
 
-    Each is read as `read_document` does, and refused as TooLarge when it has more than `max_length` characters.
+    Each is read as `read_document` does, and refused as TooLarge when it has more than `max_length` bytes.
     Raises MalformedEvent for what is no JSON array, and TooLarge for one of more than `max_count` values.
     """
     text = _text(body)
@@ -43,8 +43,6 @@ def read_documents(body: bytes, *, max_count: int, max_length: int) -> list[Any]
         extents = _extents(text, max_count)
     except json.JSONDecodeError as error:
         raise _not_json(error) from None
-    except RecursionError:
-        raise _malformed(_TOO_DEEP) from None
     return [_read_value(text[start:end], max_length) for start, end in extents]
 
 
@@ -72,8 +70,8 @@ def _strict(text: str) -> Any:
 
 
 def _read_value(text: str, max_length: int) -> Any:
-    if len(text) > max_length:
-        return TooLarge(f"one event may have {max_length} characters at most, also in a batch")
+    if len(text.encode()) > max_length:
+        return TooLarge(f"one event may have {max_length} bytes at most, also in a batch")
     try:
         return _strict(text)
     except MalformedEvent as refusal:
@@ -89,7 +87,10 @@ def _extents(text: str, max_count: int) -> list[tuple[int, int]]:
     is_over = text.startswith("]", at)
     while not is_over:
         start = at
-        _, end = _SCANNER.raw_decode(text, start)
+        try:
+            _, end = _SCANNER.raw_decode(text, start)
+        except RecursionError:
+            end = _closing(text, start)
         extents.append((start, end))
         if len(extents) > max_count:
             raise TooLarge(f"a batch may have {max_count} events at most; post the rest as another one")
@@ -102,6 +103,18 @@ def _extents(text: str, max_count: int) -> list[tuple[int, int]]:
     if (at := _after_space(text, at + 1)) != len(text):
         raise json.JSONDecodeError("Extra data", text, at)
     return extents
+
+
+def _closing(text: str, start: int) -> int:
+    """Where the value ends that is nested too deeply to be read; raises MalformedEvent if it never does."""
+    depth = 0
+    for found in _BRACKET.finditer(text, start):
+        bracket = found[1]
+        if bracket is not None:
+            depth += 1 if bracket in "[{" else -1
+            if depth == 0:
+                return found.end()
+    raise _malformed(_TOO_DEEP)
 
 
 def _after_space(text: str, at: int) -> int:
@@ -140,6 +153,7 @@ _DECODER: Final = json.JSONDecoder(
 
 # Reads what the other one refuses, to know where it ends; it keeps numbers as text, whose length costs it nothing.
 _SCANNER: Final = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+_BRACKET: Final = re.compile(r'([\[\]{}])|"[^"\\]*(?:\\.[^"\\]*)*"')
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 
 

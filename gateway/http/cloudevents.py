@@ -43,13 +43,14 @@ def mode_of(headers: Headers) -> Mode:
     charset = _CHARSET.search(given)
     if charset is not None and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
         raise UnsupportedMediaType(f"send the body in UTF-8, not in {clip(charset[1], 20)}")
+    # Of a whole event the headers may say some once more (§3.2.3, §3.3.3): its media type decides first.
+    mode = _MODES.get(media_type)
+    if mode is not None and (mode is not Mode.PLAIN or b"ce-specversion" not in headers):
+        return mode
     if b"ce-specversion" in headers:
         if not media_type or is_json(media_type):
             return Mode.BINARY
         raise UnsupportedMediaType(f"with ce-* headers the body is the event's data: send JSON, as {PLAIN}")
-    mode = _MODES.get(media_type)
-    if mode is not None:
-        return mode
     raise UnsupportedMediaType(
         f"send one event as {PLAIN} or {STRUCTURED}, or its data as {PLAIN} with ce-* headers; several as {BATCH}"
     )

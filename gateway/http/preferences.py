@@ -7,7 +7,9 @@ from typing import Final
 import msgspec
 
 LONGEST: Final = 60
-_WAIT: Final = re.compile(r'wait\s*=\s*"?(\d{1,9})"?')
+_LONGEST_HEADER: Final = 1000  # what comes after it is not looked at
+_WISH: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
+_WAIT: Final = re.compile(r'wait\s*=\s*"?0*(\d+)"?')
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -19,11 +21,11 @@ class Patience(msgspec.Struct, frozen=True):
 
 def patience(prefer: str | None, default: timedelta) -> Patience:
     """What `Prefer` asks for. `wait=N` wins over `respond-async`; what cannot be understood is ignored."""
-    wishes = [wish.partition(";")[0].strip().lower() for wish in (prefer or "").split(",")]
+    wishes = [wish.partition(";")[0].strip().lower() for wish in _WISH.findall((prefer or "")[:_LONGEST_HEADER])]
     for wish in wishes:
         found = _WAIT.fullmatch(wish)
         if found is not None:
-            seconds = min(int(found[1]), LONGEST)
+            seconds = min(int(found[1][:3]), LONGEST)
             return Patience(timedelta(seconds=seconds), f"wait={seconds}")
     if "respond-async" in wishes:
         return Patience(timedelta(0), "respond-async")

@@ -175,11 +175,23 @@ def test_the_values_of_an_array_are_read_as_each_alone(
 
 @given(
     st.lists(
-        st.sampled_from([b'{"a":1,"a":2}', b"NaN", b"1e999", b"9" * 400, b'"\\ud800"', nested(65), b'{"b":[]}'])
+        st.sampled_from(
+            [
+                b'{"a":1,"a":2}',
+                b"NaN",
+                b"1e999",
+                b"9" * 400,
+                b'"\\ud800"',
+                nested(65),
+                nested(3_000, b'"]"'),
+                b'{"a":' * 3_000 + b'"\\\\\\"}"' + b"}" * 3_000,
+                b'{"b":[]}',
+            ]
+        )
     )
 )
 def test_a_value_that_is_refused_spoils_none_of_the_others(parts: list[bytes]) -> None:
-    found = read_all(b"[" + b" ,\n".join(parts) + b"]")
+    found = read_all(b"[" + b" ,\n".join(parts) + b"]", max_length=20_000)
     assert [it.detail if isinstance(it, MalformedEvent) else it for it in found] == [alone(part) for part in parts]
 
 
@@ -200,7 +212,7 @@ def test_what_is_no_array_is_refused_as_a_whole(body: bytes) -> None:
         read_all(body)
 
 
-@pytest.mark.parametrize("body", [b"[" * 200_000, b"[" + nested(200_000) + b"]", b"[1," + b'{"a":' * 200_000])
+@pytest.mark.parametrize("body", [b"[" * 200_000, b"[1," + b'{"a":' * 200_000])
 def test_an_array_nested_without_end_is_refused(body: bytes) -> None:
     with pytest.raises(MalformedEvent, match="deeper"):
         read_all(body)
@@ -213,9 +225,10 @@ def test_an_array_of_too_many_values_is_refused_before_they_are_all_looked_at() 
 
 
 def test_a_value_that_is_too_long_is_refused_in_its_place() -> None:
-    small, large = json.dumps("x" * 8).encode(), json.dumps("x" * 9).encode()
-    first, second, third = read_all(b"[%s,%s,%s]" % (small, large, small), max_length=10)
-    assert (first, third) == ("x" * 8, "x" * 8)
+    small, large = "đ" * 4, "đ" * 4 + "x"
+    body = json.dumps([small, large, small], ensure_ascii=False).encode()
+    first, second, third = read_all(body, max_length=10)
+    assert (first, third) == (small, small)
     assert isinstance(second, TooLarge)
 
 

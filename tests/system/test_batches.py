@@ -111,10 +111,17 @@ def test_what_is_no_batch_is_refused_as_a_whole(
 
 def test_json_that_is_refused_in_one_event_spoils_no_other(gateway: Process) -> None:
     good = json.dumps(whole("j-1")).encode()
-    bad = [b'{"a":1,"a":2}', b'{"n":NaN}', b'{"n":' + b"9" * 400 + b"}", b'{"s":"\\ud800"}', b"[" * 65 + b"]" * 65]
+    bad = [
+        b'{"a":1,"a":2}',
+        b'{"n":NaN}',
+        b'{"n":' + b"9" * 400 + b"}",
+        b'{"s":"\\ud800"}',
+        b"[" * 65 + b"]" * 65,
+        b"[" * 5000 + b"]" * 5000,
+    ]
     long = json.dumps(whole("j-2", note="x" * (256 << 10))).encode()
     answer = batch(gateway, b"[" + b",".join([*bad, long, good]) + b"]")
-    assert [it["http"] for it in answer.body["results"]] == [400] * 5 + [413, 202]
+    assert [it["http"] for it in answer.body["results"]] == [400] * 6 + [413, 202]
 
 
 # -- many --

@@ -83,6 +83,15 @@ def test_a_header_is_unquoted_and_then_decoded_once(gateway: Process, said: str)
     assert binary(gateway, event, ("ce-source", said)).message["event"]["source"] == "/cửa"
 
 
+def test_a_whole_event_is_read_as_such_although_headers_say_some_of_it_again(gateway: Process) -> None:
+    event = whole("m-10")
+    said = {f"ce_{name}": quote(event[name]) for name in ("specversion", "id", "source", "type")}
+    answer = gateway.post(event, Content_Type=STRUCTURED, **said)
+    assert (answer.status, answer.message["event"]["id"]) == (200, "m-10")
+    (result,) = gateway.post([event], Content_Type=BATCH, **said).body["results"]
+    assert (result["http"], result["replayed"]) == (200, True)
+
+
 def test_a_percent_sign_that_is_encoded_twice_is_decoded_once(gateway: Process) -> None:
     event = whole("m-4")
     del event["source"]
