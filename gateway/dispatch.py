@@ -32,6 +32,7 @@ from .ports import Chance, Clock, Courier, Ledger, Observer, Tell, Token, TokenS
 TICK_S: Final = 0.5
 MAX_AT_ONCE: Final = 256
 MAX_UNDER_WAY: Final = 1024
+_NEVER_LESS: Final = 16  # however much else is under way, so that a queued one-time password gets its turn
 LEASE_MARGIN: Final = timedelta(seconds=5)
 """How much longer than a whole exchange an attempt's lease is: the request begins within it or not at all."""
 
@@ -77,10 +78,12 @@ class Dispatch:
         self._soonest: datetime | None = None
         self._is_stopping = False
 
-    @property
-    def has_hands_full(self) -> bool:
-        """True while so many requests are under way that a further message had better wait its turn."""
-        return len(self._under_way) >= MAX_UNDER_WAY
+    def is_busy(self, *, for_batch: bool, besides: int) -> bool:
+        """True while so many requests are under way, or about to be, that a further message had better wait its turn.
+
+        Nobody waits for one of a batch, and each request under way is an unknown message if the process is killed.
+        """
+        return len(self._under_way) + besides > (MAX_AT_ONCE if for_batch else MAX_UNDER_WAY)
 
     def depart(self, message: Message, letter: Letter, trial: Token | None = None) -> None:
         """The message, whose attempt has begun, is on its way; nobody has to wait for it. `trial`: with this token."""
@@ -262,7 +265,8 @@ class Dispatch:
 
     async def _send_due(self, account: str, now: datetime) -> None:
         """What is due goes, as far as the account's rate and our own hands allow."""
-        free = min(MAX_AT_ONCE, MAX_UNDER_WAY - len(self._under_way))
+        busy = len(self._under_way)
+        free = min(max(MAX_AT_ONCE - busy, _NEVER_LESS), MAX_UNDER_WAY - busy)
         if free <= 0:
             return
         batch = await self._ledger.due(account, now, held=self._gates.holds(account), limit=free)

@@ -1,7 +1,6 @@
 """An Event becomes a Message in the Ledger: durable, with its first attempt's intent when it may go at once."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Protocol
 
@@ -51,6 +50,13 @@ class Queue(Protocol):
         """One that was counted is not queued after all."""
 
 
+class IsBusy(Protocol):
+    """Knows whether a further message had better wait its turn."""
+
+    def __call__(self, *, for_batch: bool, besides: int) -> bool:
+        """True if so, `besides` being about to leave; one of a batch gives way sooner."""
+
+
 class Intake:
     """Accepts events."""
 
@@ -65,7 +71,7 @@ class Intake:
         owner: str,
         lease: timedelta,
         queue: Queue,
-        is_busy: Callable[[], bool],
+        is_busy: IsBusy,
     ) -> None:
         self._ledger = ledger
         self._gates = gates
@@ -85,7 +91,15 @@ class Intake:
         if self._under_way:
             await asyncio.wait(self._under_way)
 
-    async def accept(self, event: Event, caller: Caller, mappings: MappingSet, key: str | None = None) -> Taken:
+    async def accept(
+        self,
+        event: Event,
+        caller: Caller,
+        mappings: MappingSet,
+        key: str | None = None,
+        *,
+        is_in_batch: bool = False,
+    ) -> Taken:
         """The event's message, durable and on its way; raises a refusal and then nothing is stored.
 
         `mappings` is the set that was in force when the request came: no request is filled by a mix of two.
@@ -96,7 +110,7 @@ class Intake:
             raise ForbiddenEventType(f"caller {caller.name} may not send events of this type")
         identity = identify(mode=caller.mode, caller=caller.name, event=event, key=key)
         # A task of its own: a caller that goes away must not leave a message that is stored and never sent.
-        task = asyncio.create_task(self._accept(event, caller, mappings, identity))
+        task = asyncio.create_task(self._accept(event, caller, mappings, identity, is_in_batch))
         self._under_way.add(task)
         task.add_done_callback(self._end)
         try:
@@ -109,7 +123,9 @@ class Intake:
         if not task.cancelled():
             task.exception()  # looked at, in case that nobody waits for it any more
 
-    async def _accept(self, event: Event, caller: Caller, mappings: MappingSet, identity: Identity) -> Taken:
+    async def _accept(
+        self, event: Event, caller: Caller, mappings: MappingSet, identity: Identity, is_in_batch: bool
+    ) -> Taken:
         try:
             born, letter = self._fill(event, caller, mappings, identity)
         except (UnmappedEvent, MappingFailed, TemplateConstraint, InvalidPhone) as refusal:
@@ -120,7 +136,7 @@ class Intake:
         if self._queue.is_full():
             full = TooManyRequests("as many messages are queued as delivery.max_queued allows", retry_after_s=10)
             return await self._replay_or(full, event, identity)
-        message = born if born.state is State.SKIPPED else self._first_step(born)
+        message = born if born.state is State.SKIPPED else self._first_step(born, is_in_batch)
         is_counted = message.state.is_waiting
         if is_counted:
             self._queue.count()  # before it is stored, or a batch would find room for all of its events at once
@@ -202,10 +218,10 @@ class Intake:
         )
         return stored(message, now, cause="no template's `when` held" if is_skipped else None)
 
-    def _first_step(self, message: Message) -> Message:
+    def _first_step(self, message: Message, is_in_batch: bool) -> Message:
         """The message with its first attempt begun, or with what it waits for, or expired at once."""
         now = self._clock()
-        if self._is_busy():
+        if self._is_busy(for_batch=is_in_batch, besides=len(self._under_way)):
             return message  # its turn comes as soon as a hand is free
         obstacle = self._gates.obstacle(message, now)
         if obstacle is None:

@@ -131,7 +131,7 @@ def build(loaded: Loaded, telemetry: Telemetry, store: SqliteStore) -> Gateway:
         owner=store.owner,
         lease=lease,
         queue=watch,
-        is_busy=lambda: dispatch.has_hands_full,
+        is_busy=dispatch.is_busy,
     )
     receipts = Receipts(store, _judge(settings), waiting.tell, now, telemetry)
     doors = _doors(settings, intake, waiting, receipts, store, gates, tokens, mappings, telemetry)

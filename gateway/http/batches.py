@@ -17,7 +17,9 @@ from .preferences import Patience
 from .problems import Problem
 from .views import MessageView
 
-_IN_A_ROW: Final = 50  # events that are begun before other requests get their turn: some ten milliseconds
+# So much of a batch is begun before other requests get their turn: some ten milliseconds' work.
+_EVENTS_IN_A_ROW: Final = 50
+_BYTES_IN_A_ROW: Final = 32 << 10
 
 
 class ResultView(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -42,8 +44,9 @@ async def post_batch(doors: Doors, caller: Caller, body: bytes, wish: Patience) 
     events = await asyncio.to_thread(read_batch, body, max_count=limits.max_batch, max_length=limits.max_body)
     mapping_set = doors.mappings.in_force  # one set for the whole request, whatever is loaded meanwhile
     deciding: list[asyncio.Task[ResultView]] = []
+    in_a_row = max(1, min(_EVENTS_IN_A_ROW, _BYTES_IN_A_ROW * len(events) // len(body)))
     for number, event in enumerate(events):
-        if number % _IN_A_ROW == 0:
+        if number % in_a_row == 0:
             await asyncio.sleep(0)
         deciding.append(asyncio.create_task(_decide(doors, caller, event, mapping_set)))
     results = tuple(await asyncio.gather(*deciding))
@@ -59,7 +62,7 @@ async def _decide(
         doors.admit(caller)
         if isinstance(event, GatewayError):
             raise event
-        taken = await doors.intake.accept(event, caller, mapping_set)
+        taken = await doors.intake.accept(event, caller, mapping_set, is_in_batch=True)
     except Exception as error:  # noqa: BLE001 - whatever becomes of one event, the others are answered
         refusal = refusal_of(error, doors.observer, NotAccepted)
         doors.observer.fact("event", type=event_type, outcome=refusal.code)

@@ -395,6 +395,7 @@ class House:
         self.mappings = mappings or mapping_set()
         self.has_room = True
         self.is_busy = False
+        self.is_busy_for_batches = False
         self.queued = 0
         self.chance = 0.0
         rules = rules or {"main": AccountRules()}
@@ -432,7 +433,7 @@ class House:
             owner=owner,
             lease=LEASE,
             queue=self,
-            is_busy=lambda: self.is_busy,
+            is_busy=lambda *, for_batch, besides: self.is_busy or (for_batch and self.is_busy_for_batches),
         )
 
     async def open(self, *, grant: Grant | None = None) -> "House":
@@ -458,8 +459,10 @@ class House:
     async def post(self, event_id: str = "evt-1", caller: Caller = CALLER, **about: Any) -> Taken:
         return await self.accept(event(event_id, **about), caller)
 
-    async def accept(self, event: Event, caller: Caller = CALLER, key: str | None = None) -> Taken:
-        return await self.intake.accept(event, caller, self.mappings, key)
+    async def accept(
+        self, event: Event, caller: Caller = CALLER, key: str | None = None, *, is_in_batch: bool = False
+    ) -> Taken:
+        return await self.intake.accept(event, caller, self.mappings, key, is_in_batch=is_in_batch)
 
     async def send(self, event_id: str = "evt-1", caller: Caller = CALLER, **about: Any) -> Message:
         """The message as it stands when all that could be done for it at once has been done."""

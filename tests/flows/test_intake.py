@@ -229,6 +229,14 @@ async def test_what_comes_while_all_hands_are_full_is_queued_and_counted_and_has
     assert house.queued == 1, "what goes at once is not queued"
 
 
+async def test_a_message_of_a_batch_gives_way_sooner_than_one_that_somebody_waits_for() -> None:
+    house = await House().open()
+    house.is_busy_for_batches = True
+    of_batch = await house.accept(event("evt-1"), is_in_batch=True)
+    alone = await house.accept(event("evt-2"))
+    assert (of_batch.message.state, alone.message.state) == (State.QUEUED, State.SENDING)
+
+
 async def test_a_stopping_gateway_takes_nothing_new_and_answers_what_it_has() -> None:
     house = await House().open()
     await house.send()

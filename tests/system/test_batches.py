@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.dispatch import MAX_AT_ONCE
 from tests.system.stage import KEYS, Answer, Process, Stage, eventually, order, problem
 
 BATCH = "application/cloudevents-batch+json"
@@ -144,14 +145,17 @@ def test_a_thousand_events_in_one_request_are_each_sent_once(stage: Stage) -> No
 def test_what_a_batch_was_answered_outlives_the_process(stage: Stage) -> None:
     stage.import_grant("--replace")
     gateway = stage.serve()
-    results = batch(gateway, [whole(f"d-{number}") for number in range(300)]).body["results"]
+    results = batch(gateway, [whole(f"d-{number}") for number in range(1000)]).body["results"]
     gateway.kill()
     ids = {it["message"]["tracking_id"] for it in results}
     with stage.serving(has_grant=False) as gateway:
         eventually(lambda: not {"queued", "sending"} & set(gateway.statuses().values()), 60)
-        assert ids <= gateway.statuses().keys()
+        statuses = gateway.statuses()
+        assert ids <= statuses.keys()
         told = Counter(it["tracking_id"] for it in stage.ledger()["messages"])
         assert max(told[it] for it in ids) == 1
+        # What may have left is unknown; most of a large batch had only been queued.
+        assert Counter(statuses[it] for it in ids)["unknown"] <= MAX_AT_ONCE
 
 
 def test_a_batch_fills_the_queue_to_its_limit_and_no_further(stage: Stage) -> None:
