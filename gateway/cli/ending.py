@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import os
+import signal
 import sys
 import traceback
 from typing import Final, NoReturn
@@ -57,8 +58,11 @@ def ended(command: click.Command, name: str) -> NoReturn:
 def _prepare() -> None:
     """Text that a terminal's character set does not have is written as escapes, which JSON understands too.
 
-    Where one of the standard streams is closed, no file of ours may get its number: what is printed would end there.
+    Where one of the standard streams is closed, no file of ours may get its number: what is printed would end there. A
+    gateway that is still starting loads its files anyway, so who tells it that they have changed need not end it.
     """
+    if "serve" in sys.argv[1:]:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in range(3):
         try:
             os.fstat(number)

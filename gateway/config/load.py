@@ -93,12 +93,16 @@ def _cure(path: Path, error: OSError) -> str:
 
 
 def _files(folder: Path, pattern: str) -> dict[str, bytes]:
-    """The files, without the byte order mark that some editors put before a text."""
+    """The files that are not hidden, without the byte order mark that some editors put before a text.
+
+    Hidden ones are an editor's (`.#order.paid.toml`) or a volume's own (`..data/`).
+    """
     try:
         return {
             str(path): path.read_bytes().removeprefix(codecs.BOM_UTF8)
             for path in sorted(folder.glob(pattern))
-            if path.is_file() or path.is_symlink()  # one that leads nowhere is not passed over in silence
+            if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+            and (path.is_file() or path.is_symlink())  # one that leads nowhere is not passed over in silence
         }
     except OSError as error:
         cure = "make it readable for this user, or take it away"

@@ -126,7 +126,8 @@ def _applied(known: Filter, part: Expression, arguments: list[Any]) -> Expressio
         try:
             return function(part.run(names), *given)
         except Refusal as refusal:
-            raise refusal.located(where) from None
+            argument = None if refusal.argument is None else arguments[refusal.argument]
+            raise refusal.located(argument.pointer if isinstance(argument, Expression) else where) from None
 
     return Expression(run, _paths(part, arguments))
 

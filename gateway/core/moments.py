@@ -100,7 +100,12 @@ def check_local(form: str, zone: str = VIETNAM) -> None:
 def plus(value: object, days: object = 0, hours: object = 0, minutes: object = 0) -> Moment:
     """The time that much later, or earlier; a date stays a date unless hours or minutes are added."""
     moment = moment_of(value)
-    span = timedelta(minutes=_amount(days, 1440) + _amount(hours, 60) + _amount(minutes, 1))
+    span = timedelta()
+    for place, (number, unit) in enumerate(((days, 1440), (hours, 60), (minutes, 1))):
+        try:
+            span += timedelta(minutes=_amount(number, unit))
+        except Refusal as refusal:
+            raise refusal.about(place) from None
     if not isinstance(moment, datetime) and span % timedelta(days=1):
         moment = datetime.combine(moment, time())
     return _in_range(moment + span)
@@ -126,7 +131,7 @@ def days_between(value: object, other: object, zone: str = VIETNAM) -> int:
     try:
         end = moment_of(other)
     except Refusal as refusal:
-        raise type(refusal)(f"{refusal.detail} (the second time of days_between)", where=refusal.where) from None
+        raise refusal.about(0) from None
     return (_at(end, place).date() - _at(moment_of(value), place).date()).days
 
 

@@ -35,7 +35,8 @@ class Refusal(Exception):
     """A value does not fit what the mapping does with it.
 
     `steps` lead from that value to the culprit inside it, `where` is the culprit's pointer into the event
-    once that is known. `detail` never quotes a value of the event.
+    once that is known; `argument` is the place of a filter's argument that is at fault, and not the value before it.
+    `detail` never quotes a value of the event.
     """
 
     def __init__(self, detail: str, *steps: str | int, where: str | None = None) -> None:
@@ -43,6 +44,12 @@ class Refusal(Exception):
         self.detail = detail
         self.steps = steps
         self.where = where
+        self.argument: int | None = None
+
+    def about(self, argument: int) -> "Refusal":
+        """This refusal, of the filter's argument in that place, counted from 0."""
+        self.argument = argument
+        return self
 
     def located(self, where: str | None) -> "Refusal":
         """This refusal, of a value that lies at the pointer `where` unless it was located before."""

@@ -223,8 +223,11 @@ TABLE: Final[Mapping[int, Code]] = {code.number: code for code in _ALL}
 
 # In development mode these two say that nobody but an admin can be reached with this template.
 IN_DEVELOPMENT: Final[Mapping[int, Code]] = {
-    number: msgspec.structs.replace(TABLE[number], category=CONFIGURATION, blocks_template=True)
-    for number in (-126, -127)
+    number: msgspec.structs.replace(TABLE[number], category=CONFIGURATION, blocks_template=True, advice=advice)
+    for number, advice in {
+        -126: "fill the development wallet at Zalo, or let the caller's mode be live",
+        -127: "post it for the phone of an admin of the Official Account or the app, or let the caller's mode be live",
+    }.items()
 }
 
 

@@ -167,6 +167,48 @@ def test_a_folder_that_is_gone_leaves_the_old_set_in_force(gateway: Process, sta
     eventually(lambda: check(gateway, "mappings")["status"] == "ok")
 
 
+def test_a_signal_that_comes_too_early_ends_nothing(stage: Stage) -> None:
+    stage.import_grant("--replace")
+    starting = threading.Event()
+
+    def signal_it() -> None:
+        while not starting.wait(0.02):
+            for pid in pids(str(stage.config)):
+                os.kill(pid, signal.SIGHUP)
+
+    thread = threading.Thread(target=signal_it)
+    thread.start()
+    try:
+        gateway = stage.serve()
+    finally:
+        starting.set()
+        thread.join()
+    assert gateway.post(order("e-1")).status == 200
+    assert gateway.stop() == 0
+
+
+def pids(config: str) -> list[int]:
+    """Our gateways on this configuration, once they are past the interpreter's own start."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            is_ours = f"--config\0{config}\0serve".encode() in path.read_bytes()
+            ignored = re.search(r"SigIgn:\s*(\w+)", path.with_name("status").read_text())
+        except OSError:
+            continue
+        if is_ours and ignored is not None and int(ignored[1], 16) & 1 << signal.SIGHUP - 1:
+            found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.parametrize("name", [".#order.paid.toml", "._order.paid.toml", ".order.paid.toml.swp"])
+def test_an_editor_s_hidden_file_is_no_mapping(gateway: Process, stage: Stage, name: str) -> None:
+    (stage.folder / "mappings" / name).symlink_to("someone@host.123")
+    gateway.process.send_signal(signal.SIGHUP)
+    eventually(lambda: number(gateway, 'mapping_reloads_total{outcome="loaded"}') == 2)
+    assert check(gateway, "mappings")["status"] == "ok"
+
+
 @contextmanager
 def load(gateway: Process, callers: int = 3) -> Iterator[list[Any]]:
     """Batches come in for as long as the context lasts; every answer is kept."""
