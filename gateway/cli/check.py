@@ -18,6 +18,12 @@ from .terminal import Asking, fail, out, pretty, with_config, with_json
 __all__ = ["check", "inspect", "preview"]
 
 _FAINT: Final = ("faint", "faint", "faint")
+_LIKELY: Final = (".toml", ".json", ".yaml", ".yml", ".tml", ".toml.txt", ".json.txt")
+_PLACES: Final = {
+    "mappings": (".toml", "put it into mappings/ itself"),
+    "samples": (".json", "put it into samples/<event type>/"),
+    "templates": (".json", "put it into templates/ itself"),
+}
 _EXPORT: Final = "export "
 
 
@@ -99,15 +105,24 @@ def inspect(asking: Asking) -> Inspection:
 
 
 def _strays(beside: Beside) -> list[ConfigFault]:
-    """Mappings that are not read because of how their names end."""
-    types = {Path(file).parent.name for file in beside.samples} - {Path(file).stem for file in beside.mappings}
-    folder = beside.folder / "mappings"
-    files = [(file, event_type) for event_type in sorted(types) for file in sorted(folder.glob(f"{event_type}.*"))]
-    return [
-        ConfigFault(str(file), 1, "is not read: its name does not end in .toml", f"name it {event_type}.toml")
-        for file, event_type in files
-        if file.suffix != ".toml" and not file.name.endswith("~")
-    ]
+    """Files that look like mappings, samples or snapshots and are not read because of where they lie or how they end."""
+    read = {*beside.mappings, *beside.samples, *beside.templates}
+    faults = []
+    for name, (suffix, place) in _PLACES.items():
+        folder = beside.folder / name
+        for file in sorted(folder.rglob("*")):
+            is_hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+            if str(file) in read or is_hidden or not file.name.lower().endswith(_LIKELY) or not file.is_file():
+                continue
+            if file.suffix == suffix:
+                faults.append(ConfigFault(str(file), 1, "is not read: it does not lie where it would be", place))
+            else:
+                what, cure = (
+                    f"is not read: its name does not end in {suffix}",
+                    f"name it {file.stem.removesuffix(suffix)}{suffix}",
+                )
+                faults.append(ConfigFault(str(file), 1, what, cure))
+    return faults
 
 
 def _compiled(

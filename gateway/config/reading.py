@@ -17,6 +17,7 @@ from . import promises
 from .faults import Place, SettingFault, named
 from .settings import Account, Callback, Caller, Delivery, Secrets, Server, Settings, Store, Zalo
 
+_BARE_VARIABLE: Final = re.compile(r"\$([A-Za-z_]\w*)")
 _VARIABLE: Final = re.compile(
     r"\$\{(?:file:(?P<file>[^}]+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?)\}"
 )
@@ -145,6 +146,8 @@ class Reading:
             if "${" in _VARIABLE.sub("", value):
                 cure = "write ${NAME}, ${NAME:-default} or ${file:PATH}"
                 self._fault(place, f"`{named(place)}` holds a ${{…}} that is no variable", cure)
+            elif (bare := _BARE_VARIABLE.fullmatch(value)) is not None:
+                self._fault(place, f"`{named(place)}` is a variable without braces", f"write ${{{bare[1]}}}")
             return _VARIABLE.sub(lambda found: self._variable(place, found), value)
         if isinstance(value, list):
             return [self._filled((*place, number), item) for number, item in enumerate(value)]

@@ -94,6 +94,11 @@ def test_what_looks_like_a_variable_and_is_none_is_a_fault(tmp_path: Path, text:
     assert "that is no variable" in the_fault(tmp_path, f'[server]\nhost = "{text}"', A="a")
 
 
+def test_a_variable_without_braces_is_a_slip_and_no_secret(tmp_path: Path) -> None:
+    assert "write ${HOST}" in the_fault(tmp_path, '[server]\nhost = "$HOST"', HOST="a")
+    assert settings(tmp_path, '[server]\nhost = "$1.a"').server.host == "$1.a"
+
+
 def test_every_variable_that_is_not_set_is_told_at_once(tmp_path: Path) -> None:
     told = faults(
         tmp_path,

@@ -57,6 +57,17 @@ def cut(text: str) -> Callable[[Path], None]:
     return end
 
 
+def copied(name: str) -> Callable[[Path], None]:
+    """A copy of the file lies beside it under that name."""
+
+    def copy(file: Path) -> None:
+        target = file.parent / name
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy(file, target)
+
+    return copy
+
+
 def removed(file: Path) -> None:
     shutil.rmtree(file) if file.is_dir() else file.unlink()
 
@@ -163,6 +174,10 @@ MISTAKES: list[tuple[str, str, Edit, str]] = [
     # files
     ("file name", ORDER, renamed("order paid.toml"), "mappings/order paid.toml:1 … not named after an event type … name it TYPE.toml"),
     ("event type", ORDER, renamed("order.payd.toml"), "samples/order.paid/landline.json:1 … no mapping is named `order.paid` … 6 samples … did you mean `order.payd`?"),
+    ("ending in capitals", ORDER, copied("order.extra.TOML"), "mappings/order.extra.TOML:1 … is not read … name it order.extra.toml"),
+    ("another language", ORDER, copied("order.extra.yaml"), "mappings/order.extra.yaml:1 … is not read … name it order.extra.toml"),
+    ("folder in mappings", ORDER, copied("sub/order.extra.toml"), "mappings/sub/order.extra.toml:1 … is not read … put it into mappings/ itself"),
+    ("loose sample", ORDER, copied("../samples/loose.json"), "samples/loose.json:1 … is not read … put it into samples/<event type>/"),
     ("ending", ORDER, renamed("order.paid.tml"), "mappings/order.paid.tml:1 … is not read … name it order.paid.toml"),
     ("empty", ORDER, written(b""), "1 … is empty … write a mapping"),
     ("not UTF-8", ORDER, ("Thẻ".encode(), b"Th\xff"), "7 … is not UTF-8 … save the file as UTF-8"),
