@@ -22,7 +22,7 @@ from .core.errors import (
     clip,
 )
 from .core.event import Event
-from .core.identity import Identity, identify
+from .core.identity import Identity, TrackingId, identify
 from .core.mapping import Filled, Mapping, MappingSet, Skipped, fill
 from .core.message import DEFAULT_TIME_LIMIT, Letter, Message, claimed, expired, received, stored, waiting
 from .core.phone import mask
@@ -83,6 +83,7 @@ class Intake:
         self._queue = queue
         self._is_busy = is_busy
         self._under_way: set[asyncio.Task[Taken]] = set()
+        self._storing: dict[TrackingId, asyncio.Future[None]] = {}
         self.is_closed = False
 
     async def drain(self) -> None:
@@ -141,10 +142,14 @@ class Intake:
         if is_counted:
             self._queue.count()  # before it is stored, or a batch would find room for all of its events at once
         taken: Taken | None = None
+        stored = self._storing[identity.tracking_id] = asyncio.get_running_loop().create_future()
         try:
             taken = await self._store(born, message, letter, identity)
             return taken
         finally:
+            stored.set_result(None)
+            if self._storing.get(identity.tracking_id) is stored:
+                del self._storing[identity.tracking_id]
             if is_counted and (taken is None or taken.is_replay):
                 self._queue.discount()
 
@@ -233,6 +238,8 @@ class Intake:
 
     async def _replay_or(self, refusal: GatewayError, event: Event, identity: Identity) -> Taken:
         """The replay of a known event; raises `refusal` for a new one."""
+        while (storing := self._storing.get(identity.tracking_id)) is not None:
+            await storing  # the same event, or one that says otherwise: known as soon as it is stored
         match await self._ledger.known(identity, event):
             case Known(message):
                 return Taken(message, is_replay=True)

@@ -229,6 +229,24 @@ async def test_what_comes_while_all_hands_are_full_is_queued_and_counted_and_has
     assert house.queued == 1, "what goes at once is not queued"
 
 
+async def test_what_is_refused_while_the_same_event_is_being_stored_is_judged_by_it() -> None:
+    house = await House().open()
+    house.store.gates["accept"] = asyncio.Event()
+    first = asyncio.create_task(house.accept(event("evt-1")))
+    await settled()
+    other = asyncio.create_task(house.accept(event("evt-1", phone="none")))
+    house.has_room = False
+    again = asyncio.create_task(house.accept(event("evt-1")))
+    await settled()
+    house.store.gates["accept"].set()
+    assert not (await first).is_replay
+    assert (await again).is_replay
+    with pytest.raises(IdempotencyConflict):
+        await other
+    house.has_room = True
+    await house.quiet()
+
+
 async def test_a_message_of_a_batch_gives_way_sooner_than_one_that_somebody_waits_for() -> None:
     house = await House().open()
     house.is_busy_for_batches = True
