@@ -15,8 +15,8 @@ from gateway.core.event import Event, read_event
 from gateway.core.identity import identify
 from gateway.core.mapping import Draft, Mapping, compile_mappings, draft
 from gateway.core.mapping_faults import nearest_to
+from gateway.core.masking import masked_data
 from gateway.core.phone import mask
-from gateway.http.views import MASK
 from gateway.intake import unmapped
 
 from .completion import callers, events
@@ -110,12 +110,10 @@ def _among(name: str, known: dict[str, Caller]) -> str:
 
 def _body(made: Draft, event: Event, caller: Caller, *, is_shown: bool) -> dict[str, Any]:
     """The request's body as far as it could be filled; what is confidential only if it `is_shown`."""
-    secret = frozenset() if made.choice is None else made.choice.secret
-    data = made.template_data.items()
     body: dict[str, Any] = {
         "phone": made.phone if is_shown or made.phone is None else mask(made.phone),
         "template_id": None if made.choice is None else made.choice.template_id,
-        "template_data": {key: text if is_shown or key not in secret else MASK for key, text in data},
+        "template_data": made.template_data if is_shown else masked_data(made),
         "tracking_id": identify(mode=caller.mode, caller=caller.name, event=event).tracking_id,
     }
     if caller.mode == "development":

@@ -179,7 +179,8 @@ class _Compiler:
         if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Slice):
             return self._slice(node, node.arg)
         if isinstance(node, nodes.Getitem):
-            return combined(values.member, self.compile(node.node), self.compile(node.arg))
+            key = self.compile(node.arg)
+            return combined(values.member if key.is_constant else values.looked_up, self.compile(node.node), key)
         return self._fault(node, "names nothing", "see docs/mappings.md")
 
     def _slice(self, node: nodes.Getitem, span: nodes.Slice) -> Expression:

@@ -290,3 +290,11 @@ def member(container: object, key: object) -> Any:
     raise Absent(
         f"is missing: {kind(container)} has no such member", str(key) if isinstance(key, str | int) else ""
     )
+
+
+def looked_up(container: object, key: object) -> Any:
+    """What lies under a key that comes from the event itself, and which no refusal quotes therefore."""
+    try:
+        return member(container, key)
+    except Absent:
+        raise Absent(f"({kind(container)}) does not hold what is looked up in it") from None

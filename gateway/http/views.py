@@ -1,17 +1,19 @@
 """What callers see: a Message in the contract's shape."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from gateway.core.delivery import DeliveryError, Quota
 from gateway.core.hold import Hold
-from gateway.core.mapping import Draft, Mapping
+from gateway.core.mapping import Draft
+from gateway.core.mapping import Mapping as EventMapping
+from gateway.core.masking import masked_data
 from gateway.core.message import Entry, Message
 from gateway.core.phone import mask
 
-MASK: Final = "*****"
 Status = Literal[
     "queued", "sending", "sent", "delivered", "undelivered", "unknown", "skipped", "failed", "expired", "cancelled"
 ]
@@ -84,20 +86,19 @@ class Preview(msgspec.Struct, frozen=True):
     template_id: str | None
     account: str | None
     phone: str | None
-    template_data: dict[str, str]
+    template_data: Mapping[str, str]
     mapping: str
     faults: tuple[PreviewFault, ...]
 
 
-def preview(mapping: Mapping, made: Draft) -> Preview:
+def preview(mapping: EventMapping, made: Draft) -> Preview:
     """What the mapping makes of an event, as any answer may show it."""
     choice = made.choice
-    secret = frozenset() if choice is None else choice.secret
     return Preview(
         template_id=None if choice is None else choice.template_id,
         account=mapping.account,
         phone=None if made.phone is None else mask(made.phone),
-        template_data={name: MASK if name in secret else text for name, text in made.template_data.items()},
+        template_data=masked_data(made),
         mapping=mapping.event_type,
         faults=tuple(
             PreviewFault(trouble.error.code, trouble.fault.pointer, trouble.fault.detail)
