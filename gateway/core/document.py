@@ -153,7 +153,8 @@ _DECODER: Final = json.JSONDecoder(
 
 # Reads what the other one refuses, to know where it ends; it keeps numbers as text, whose length costs it nothing.
 _SCANNER: Final = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
-_BRACKET: Final = re.compile(r'([\[\]{}])|"[^"\\]*(?:\\.[^"\\]*)*"')
+# A text that never ends is taken to the end of everything: trying it anew from each quote in it would take for ever.
+_BRACKET: Final = re.compile(r'([\[\]{}])|"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 
 
