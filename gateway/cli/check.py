@@ -97,11 +97,19 @@ def inspect(asking: Asking) -> Inspection:
     mapping_set, found = _compiled(beside, accounts, {fault.file for fault in strays})
     return Inspection(
         faults=(*faults, *sorted([*strays, *found], key=lambda fault: (fault.file, fault.line))),
-        notes=() if loaded is None else tuple(_alike(loaded.unset)),
+        notes=(*_empty(beside), *(() if loaded is None else _alike(loaded.unset))),
         mappings=len(mapping_set.mappings),
         samples=len(beside.samples),
         templates=len(mapping_set.templates),
     )
+
+
+def _empty(beside: Beside) -> list[ConfigFault]:
+    """That there is no mapping, which is no fault and hardly what anybody wants."""
+    if beside.mappings:
+        return []
+    folder = str(beside.folder / "mappings")
+    return [ConfigFault(folder, 1, "holds no mapping: every event is refused", "write one: docs/mappings.md")]
 
 
 def _strays(beside: Beside) -> list[ConfigFault]:

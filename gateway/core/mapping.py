@@ -70,12 +70,18 @@ class MappingSet(msgspec.Struct, frozen=True):
         pairs = _pairs(wanted)
         # Comparing takes long, and any event may be of a type that is not mapped: only what has much in common.
         alike = heapq.nlargest(
-            _COMPARED, ((len(pairs & _pairs(known.lower())), known) for known in self.mappings if allowed(known))
+            _COMPARED,
+            ((_likeness(pairs, _pairs(known.lower())), known) for known in self.mappings if allowed(known)),
         )
         scored = [
             (-SequenceMatcher(None, wanted, known.lower(), autojunk=False).ratio(), known) for _, known in alike
         ]
         return [known for score, known in sorted(scored)[:_NEAREST] if -score >= _NEAR_ENOUGH]
+
+
+def _likeness(one: set[str], other: set[str]) -> float:
+    """How much of the two is common, from 0 to 1."""
+    return 2 * len(one & other) / max(1, len(one) + len(other))
 
 
 def _pairs(text: str) -> set[str]:

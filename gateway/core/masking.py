@@ -8,29 +8,31 @@ from .filling import Draft
 from .phone import mask
 
 MASK: Final = "*****"
-_DECORATION: Final = r"[\s.\-()]*"
+_SHORTEST: Final = (
+    4  # a secret of fewer characters stands everywhere by chance, and masking it there would tell it
+)
+_GAP: Final = r"[\s.\-()]{0,3}+"
+_LIKE_A_PHONE: Final = re.compile(rf"\+?\d(?:{_GAP}\d){{8,11}}")
 
 
 def masked_data(made: Draft) -> Mapping[str, str]:
-    """The template's data without the values that are `secret` and without the phone number, wherever these stand."""
+    """The template's data without the values that are `secret` and without the phone number, wherever these stand.
+
+    Where the number is none that could be normalised, whatever looks like one is masked.
+    """
     secret = frozenset() if made.choice is None else made.choice.secret
     data = made.template_data
-    hidden = [re.escape(text) for name, text in data.items() if name in secret and text]
-    secrets = re.compile("|".join(sorted(hidden, key=len, reverse=True))) if hidden else None
-    phone = None if made.phone is None else _anyhow(made.phone)
+    hidden = sorted({text for name, text in data.items() if name in secret and len(text) >= _SHORTEST}, key=len)
+    phone = _LIKE_A_PHONE if made.phone is None else _anyhow(made.phone)
+    masked = MASK if made.phone is None else mask(made.phone)
     shown: dict[str, str] = {}
     for name, text in data.items():
-        if name in secret:
-            text = MASK
-        if secrets is not None:
-            text = secrets.sub(MASK, text)
-        if phone is not None and made.phone is not None:
-            text = phone.sub(mask(made.phone), text)
-        shown[name] = text
+        for value in reversed(hidden):
+            text = text.replace(value, MASK)
+        shown[name] = MASK if name in secret else phone.sub(masked, text)
     return shown
 
 
 def _anyhow(phone: str) -> re.Pattern[str]:
     """The number however it is written: with 84 or 0 or neither, with spaces, dots, dashes and brackets."""
-    national = _DECORATION.join(phone[2:])
-    return re.compile(rf"(?:\+?84|0)?{_DECORATION}{national}")
+    return re.compile(rf"(?:\+?84{_GAP}|0{_GAP})?{_GAP.join(phone[2:])}")

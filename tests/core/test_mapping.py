@@ -259,3 +259,6 @@ def test_the_nearest_types_are_named_among_the_allowed_ones() -> None:
     assert known.nearest("order.pald", lambda _: True) == ["order.paid", "order.placed"]
     assert known.nearest("order.pald", lambda name: name != "order.paid") == ["order.placed"]
     assert known.nearest("z" * 5000, lambda _: True) == []
+    crowd = {f"order.number-{number}.happened.toml": body for number in range(300)}
+    many = compile_mappings(crowd, templates={}, accounts=["main"])
+    assert many.nearest("order.number-1.happned", lambda _: True)[0] == "order.number-1.happened"

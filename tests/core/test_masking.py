@@ -1,5 +1,7 @@
 """A filled template shows neither its secrets nor the number it is for, wherever the mapping put them."""
 
+import time
+
 import pytest
 
 from gateway.core.event import Event
@@ -20,11 +22,10 @@ name = '{{ data.name }}'
 """
 
 
-def shown(contact: str = "x", otp: str = "482913") -> dict[str, str]:
+def shown(contact: str = "x", otp: str = "482913", phone: str = "0912345678") -> dict[str, str]:
     mapping = compile_mappings({"a.toml": TEXT.encode()}, templates={}, accounts=["main"]).mappings["a"]
-    data = {"phone": "0912345678", "otp": otp, "contact": contact, "name": "Nguyễn Văn An 912"}
+    data = {"phone": phone, "otp": otp, "contact": contact, "name": "Nguyễn Văn An 912"}
     made = draft(mapping, Event("1", "/s", "a", data))
-    assert not made.troubles
     return dict(masked_data(made))
 
 
@@ -58,6 +59,26 @@ def test_another_number_is_shown() -> None:
 
 def test_a_secret_full_of_patterns_is_text() -> None:
     assert shown(contact="aXc", otp="a.c")["contact"] == "aXc"
+
+
+@pytest.mark.parametrize("contact", ["02812345678", "028 1234 5678", "+1 (202) 555-0147"])
+def test_a_number_that_could_not_be_normalised_is_masked_too(contact: str) -> None:
+    assert shown(f"gọi {contact}", phone=contact)["contact"] == f"gọi {MASK}"
+
+
+def test_a_secret_of_a_letter_is_not_told_by_what_is_masked() -> None:
+    data = shown(contact="abc", otp="a")
+    assert (data["otp"], data["contact"]) == (MASK, "abc")
+
+
+@pytest.mark.parametrize(
+    "text", [" " * 19_990, "." * 19_990, "0 " * 9_900, "9" * 19_990, "84" * 9_900, "09 1 2" * 3000]
+)
+@pytest.mark.parametrize("phone", ["0912345678", "none"])
+def test_masking_costs_time_in_proportion_to_the_text(text: str, phone: str) -> None:
+    begun = time.process_time()
+    shown(contact="a" + text, phone=phone)
+    assert time.process_time() - begun < 0.3
 
 
 def test_no_refusal_quotes_a_key_that_comes_from_the_event() -> None:

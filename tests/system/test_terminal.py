@@ -17,10 +17,10 @@ ID = re.compile(r"\b[0-9a-z]{26}\b")
 @pytest.fixture(scope="module")
 def ids(scene: Stage, gateway: Process) -> list[str]:
     """Three messages of one caller, newest first: a skipped one, a refused one, a delivered one."""
-    delivered = gateway.post(order("t-1", scene.phones["delivered"])).body["tracking_id"]
-    refused = gateway.post(order("t-2", scene.phones["error:-118"])).message["tracking_id"]
+    delivered = gateway.post(order("term-1", scene.phones["delivered"])).body["tracking_id"]
+    refused = gateway.post(order("term-2", scene.phones["error:-118"])).message["tracking_id"]
     data = {"status": "sorting", "order_id": "1", "recipient": {"name": "An", "phone": "0912345678"}}
-    skipped = gateway.post({"id": "t-3", "type": "shipping.status", "data": data}).body["tracking_id"]
+    skipped = gateway.post({"id": "term-3", "type": "shipping.status", "data": data}).body["tracking_id"]
     eventually(lambda: gateway.message(delivered)["status"] == "delivered")
     return [skipped, refused, delivered]
 
