@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -59,6 +60,8 @@ async def serving(loaded: Loaded, store: SqliteStore, *, log_level: str) -> Asyn
         stack.callback(telemetry.fact, "stopping")
         stack.enter_context(_calling_on(signal.SIGHUP, gateway.mappings.ask))
         telemetry.fact("listening", url=listener.url)
+        gc.collect()
+        gc.freeze()  # what is here now stays: looking through it again and again would cost each message its share
         yield listener.url
 
 
