@@ -7,7 +7,7 @@ random key of its own, sealed, under which phone numbers and events are digested
 import os
 import sqlite3
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -15,18 +15,30 @@ from urllib.parse import unquote, urlsplit
 from gateway.core.errors import CannotOpen, CannotStart
 
 from .commits import Commits, connect
+from .journal import FileJournal, MemoryJournal
 from .memory import MemoryStore
 from .owners import Owners
+from .private import create, make_folder
 from .reads import Reads
-from .records import MAX_ORPHANS, Records
+from .records import DIGEST_LABEL, MAX_ORPHANS, Records
+from .rekeying import Resealed
 from .sealing import KEY_BYTES, Digests, KeyRing
 from .sqlite import SqliteStore
 
-__all__ = ["KeyRing", "MemoryStore", "SqliteStore", "kind_of", "open_store"]
+__all__ = [
+    "FileJournal",
+    "KeyRing",
+    "MemoryJournal",
+    "MemoryStore",
+    "Resealed",
+    "SqliteStore",
+    "kind_of",
+    "open_store",
+]
 
 _SCHEMA: Final = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
-_SCHEMA_VERSION: Final = b"2"
-_DIGEST_LABEL: Final = "digest-key:"
+_SCHEMA_VERSION: Final = b"3"
+_GROWS: Final = (b"2",)  # versions that lack nothing but tables, and whose grants are written otherwise
 _KEEPERS_TO_COME: Final = ("redis", "rediss", "redis+sentinel", "redis+cluster")
 
 
@@ -38,11 +50,13 @@ async def open_store(
     ring = KeyRing(keys)
     with ExitStack() as opened:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
+            with suppress(OSError):  # SQLite says better what is wrong; its other files get the mode of this one
+                os.close(create(path, 0))
             writer = opened.enter_context(closing(connect(path, is_writer=True)))
-            digests = _prepare(writer, ring, is_simulated=is_simulated)
+            records = _prepare(writer, ring, is_simulated=is_simulated)
             lookups, lists = (opened.enter_context(closing(connect(path, is_writer=False))) for _ in range(2))
-            owners = Owners(path.with_name(path.name + ".owners"))
+            owners = Owners(path.with_name(path.name + ".owners"), ring.key_ids)
         except sqlite3.Error as error:
             raise CannotStart(f"the store {path} cannot be used: {error}") from error
         except OSError as error:
@@ -54,8 +68,9 @@ async def open_store(
         Commits(writer, "store-write"),
         Reads(lookups, "store-read"),
         Reads(lists, "store-list"),
-        Records(ring, digests),
+        records,
         owners,
+        FileJournal(path.with_name(path.name + ".answers"), ring),
         max_orphans=max_orphans,
     )
 
@@ -84,10 +99,13 @@ def _path(url: str) -> Path:
         raise CannotStart(
             'store.url must look like "sqlite:///var/gateway.db" (relative) or "sqlite:////srv/gateway.db"'
         )
-    return Path(unquote(parts.path[1:]))
+    path = unquote(parts.path[1:])
+    if path == ":memory:":
+        raise CannotStart("what is in memory only is no store: put it in a file on a local disk")
+    return Path(path)
 
 
-def _prepare(writer: sqlite3.Connection, ring: KeyRing, *, is_simulated: bool) -> Digests:
+def _prepare(writer: sqlite3.Connection, ring: KeyRing, *, is_simulated: bool) -> Records:
     """The tables are there, the store is of the right kind, and its own key opens.
 
     One transaction: a store that is killed while it is being made is not there yet.
@@ -96,12 +114,12 @@ def _prepare(writer: sqlite3.Connection, ring: KeyRing, *, is_simulated: bool) -
     if writer.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() is None:
         # Another process may be doing the same: the first to come makes it.
         writer.executescript(f"BEGIN IMMEDIATE;\n{_SCHEMA}")
-        sealed = ring.seal(_DIGEST_LABEL, os.urandom(KEY_BYTES))
+        sealed = ring.seal(DIGEST_LABEL, os.urandom(KEY_BYTES))
         marks = {"schema": _SCHEMA_VERSION, "kind": kind, "digest-key": sealed}
         writer.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", marks.items())
         writer.execute("COMMIT")
     meta = {name: bytes(value) for name, value in writer.execute("SELECT name, value FROM meta")}
-    if meta.get("schema") != _SCHEMA_VERSION:
+    if meta.get("schema") not in (_SCHEMA_VERSION, *_GROWS):
         raise CannotStart(
             "the store was made by another version of the gateway; use that version, or another store.url"
         )
@@ -111,8 +129,22 @@ def _prepare(writer: sqlite3.Connection, ring: KeyRing, *, is_simulated: bool) -
             "are never mixed; use another store.url"
         )
     try:
-        return Digests(ring.open(_DIGEST_LABEL, meta["digest-key"]))
+        records = Records(ring, Digests(ring.open(DIGEST_LABEL, meta["digest-key"])))
     except CannotOpen as error:
         raise CannotStart(
             "secrets.keys does not open this store: put the key back that it was made with"
         ) from error
+    if meta["schema"] != _SCHEMA_VERSION:
+        _grow(writer, records)
+    return records
+
+
+def _grow(writer: sqlite3.Connection, records: Records) -> None:
+    """A store of an older version is one of this version, as a whole or not at all; doing it twice does no harm."""
+    writer.executescript(f"BEGIN IMMEDIATE;\n{_SCHEMA}")
+    for account, version, sealed in writer.execute("SELECT account, version, body FROM credential").fetchall():
+        with suppress(CannotOpen):  # whoever asks for it is told; it may open once its key is back
+            newly = records.reseal_grant(account, version, sealed)
+            writer.execute("UPDATE credential SET body = ? WHERE account = ?", (newly, account))
+    writer.execute("UPDATE meta SET value = ? WHERE name = 'schema'", (_SCHEMA_VERSION,))
+    writer.execute("COMMIT")

@@ -1,8 +1,8 @@
 """What is changed in the SQLite store: each function is a part of one transaction, on the connection it is given."""
 
 import sqlite3
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 from gateway.core.identity import Identity
 from gateway.core.message import Message
@@ -129,7 +129,33 @@ def put_grant(connection: sqlite3.Connection, account: str, version: int, sealed
     return connection.execute(statement, (version, sealed, account, expected)).rowcount == 1
 
 
-def sweep(connection: sqlite3.Connection, final_before: int, receipts_before: int, max_orphans: int) -> int:
+def take_lease(
+    connection: sqlite3.Connection, account: str, owner: str, now: int, until: int, is_dead: Callable[[str], bool]
+) -> bool:
+    """The account's lease is the owner's, unless it is another one's who lives and whose time is not over."""
+    row = connection.execute("SELECT owner, until FROM lease WHERE account = ?", (account,)).fetchone()
+    if row is not None and row[0] != owner and now < row[1] and not is_dead(row[0]):
+        return False
+    connection.execute("INSERT OR REPLACE INTO lease VALUES (?, ?, ?)", (account, owner, until))
+    return True
+
+
+def take_login(connection: sqlite3.Connection, state: bytes, now: int) -> tuple[Any, ...] | None:
+    """The row of the login of that state, which is not there any more; nor is any whose time is over."""
+    _drop_logins(connection, now)
+    found = connection.execute("SELECT account, state, body FROM login WHERE state = ?", (state,)).fetchone()
+    connection.execute("DELETE FROM login WHERE state = ?", (state,))
+    row: tuple[Any, ...] | None = found
+    return row
+
+
+def _drop_logins(connection: sqlite3.Connection, now: int) -> int:
+    return connection.execute("DELETE FROM login WHERE expires_at <= ?", (now,)).rowcount
+
+
+def sweep(
+    connection: sqlite3.Connection, now: int, final_before: int, receipts_before: int, max_orphans: int
+) -> int:
     """How much of what has outlived its retention is deleted now; 0 when there is no more.
 
     The newest change stays, so that the numbers of the feed never run backwards.
@@ -148,7 +174,7 @@ def sweep(connection: sqlite3.Connection, final_before: int, receipts_before: in
         gone += connection.execute(excess, (account, _SWEPT_AT_ONCE, max_orphans)).fetchall()
     orphans = set(gone)
     connection.executemany("DELETE FROM receipt WHERE id = ?", orphans)
-    return len(swept) + len(orphans)
+    return len(swept) + len(orphans) + _drop_logins(connection, now)
 
 
 def _fixed(message: Message) -> tuple[object, ...]:

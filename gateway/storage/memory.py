@@ -11,15 +11,14 @@ from itertools import count
 
 import msgspec
 
-from gateway.core.errors import Unavailable
 from gateway.core.event import Event
-from gateway.core.grant import Grant
 from gateway.core.hold import Hold
 from gateway.core.identity import Identity, canonical
 from gateway.core.message import Letter, Message
 from gateway.core.receipt import Receipt
 from gateway.ports import Acceptance, Conflicting, Depth, KeptReceipt, Known, Overtaken, Page, Query, Stored
 
+from .memory_vault import MemoryVault
 from .records import MAX_ORPHANS, RANKS, cursor_position
 
 
@@ -39,7 +38,7 @@ class _Name(msgspec.Struct, frozen=True):
     told: bytes
 
 
-class MemoryStore:
+class MemoryStore(MemoryVault):
     """Keeps the Ledger and the Vault for as long as the process lives; while `is_down` nothing can be had of it."""
 
     def __init__(
@@ -49,18 +48,15 @@ class MemoryStore:
         owner: str = "memory",
         max_orphans: int = MAX_ORPHANS,
     ) -> None:
+        super().__init__(is_dead)
         self.owner = owner
-        self.is_down = False
-        self._is_dead = is_dead
         self._max_orphans = max_orphans
-        self._is_closed = False
         self._numbers = count(1)
         self._rows: dict[str, _Row] = {}
         self._names: dict[str, _Name] = {}
         self._holds: dict[str, Hold] = {}
         self._receipts: dict[int, KeptReceipt] = {}
         self._orphans: set[int] = set()
-        self._grants: dict[str, Grant] = {}
 
     # -- messages --
 
@@ -167,7 +163,7 @@ class MemoryStore:
                 queued.setdefault((message.account, message.priority), []).append(message.accepted_at)
         return [Depth(account, priority, len(times), min(times)) for (account, priority), times in queued.items()]
 
-    async def sweep(self, now: datetime, *, final_before: datetime, receipts_before: datetime) -> int:  # noqa: ARG002 - the port's
+    async def sweep(self, now: datetime, *, final_before: datetime, receipts_before: datetime) -> int:
         self._check()
         swept = [
             message for message in self._messages() if _is_final(message) and message.updated_at < final_before
@@ -182,7 +178,7 @@ class MemoryStore:
             gone.update(own[: max(0, len(own) - self._max_orphans)])
         for number in gone:
             self._forget_receipt(number)
-        return len(swept) + len(gone)
+        return len(swept) + len(gone) + self._drop_logins(now)
 
     # -- holds --
 
@@ -227,21 +223,6 @@ class MemoryStore:
         elif kept is not None and (kept.receipt is None or await self.match(kept.account, kept.receipt) is None):
             self._orphans.add(receipt_id)
 
-    # -- grants --
-
-    async def grant(self, account: str) -> Grant | None:
-        self._check()
-        return self._grants.get(account)
-
-    async def put_grant(self, grant: Grant, *, expected: int) -> bool:
-        self._check()
-        before = self._grants.get(grant.account)
-        is_as_expected = before is None if expected == 0 else before is not None and before.version == expected
-        if not is_as_expected:
-            return False
-        self._grants[grant.account] = grant
-        return True
-
     # -- the store itself --
 
     async def ping(self) -> None:
@@ -249,10 +230,6 @@ class MemoryStore:
 
     async def aclose(self) -> None:
         self._is_closed = True
-
-    def _check(self) -> None:
-        if self._is_closed or self.is_down:
-            raise Unavailable("the store is closed" if self._is_closed else "the store is down")
 
     def _messages(self) -> Iterable[Message]:
         return [row.message for row in self._rows.values()]

@@ -7,27 +7,31 @@ dead at once; process ids, which are used again, do not come into it.
 import fcntl
 import os
 import secrets
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from .private import create, make_folder
 
 _SUFFIX: Final = ".lock"
 
 
 class Owners:
-    """This process's name among those that use the store, and whether another one still lives."""
+    """This process's name among those that use the store, which keys it has, and whether another one still lives."""
 
-    def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
+    def __init__(self, directory: Path, key_ids: Collection[str] = ()) -> None:
+        make_folder(directory)
         self._directory = directory
         self.name = f"{os.getpid()}-{secrets.token_hex(6)}"
         # Locked before it gets its name: nobody can find it and take it for a dead one's.
         draft = directory / f".{self.name}"
-        self._file = draft.open("w")
+        self._file = os.fdopen(create(draft), "w")
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._file.write(" ".join(key_ids))
+        self._file.flush()
         draft.rename(self._path(self.name))
-        for left in directory.glob(f"[!.]*{_SUFFIX}"):
-            self.is_dead(left.name.removesuffix(_SUFFIX))
+        self._others()
 
     def is_dead(self, name: str) -> bool:
         """True if the process of that name has ended; what it left behind is removed."""
@@ -43,11 +47,25 @@ class Owners:
             return False
         return True
 
+    def without(self, key_id: str) -> list[str]:
+        """The names of the living processes that do not have this key, as far as is known."""
+        lacking = []
+        for name in self._others():
+            with suppress(OSError):
+                if key_id not in self._path(name).read_text().split():
+                    lacking.append(name)
+        return lacking
+
     def close(self) -> None:
         """This process no longer counts as alive."""
         with suppress(OSError):
             self._path(self.name).unlink()
         self._file.close()
+
+    def _others(self) -> list[str]:
+        """The names of the other processes that live; what dead ones left behind is removed."""
+        names = [left.name.removesuffix(_SUFFIX) for left in self._directory.glob(f"[!.]*{_SUFFIX}")]
+        return [name for name in names if name != self.name and not self.is_dead(name)]
 
     def _path(self, name: str) -> Path:
         return self._directory / f"{name}{_SUFFIX}"

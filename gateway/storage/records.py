@@ -1,6 +1,7 @@
-"""How messages, letters, grants and cursors are written down, the same in every keeper."""
+"""How messages, letters, grants, logins and cursors are written down, the same in every keeper."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -8,9 +9,10 @@ import msgspec
 
 from gateway.core.errors import InvalidRequest
 from gateway.core.event import Event
-from gateway.core.grant import Grant
+from gateway.core.grant import AccessToken, Grant, RefreshToken, Secret
 from gateway.core.hold import Hold
 from gateway.core.identity import canonical
+from gateway.core.login import Login
 from gateway.core.message import Letter, Message
 from gateway.ports import Query
 
@@ -20,13 +22,20 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CURSOR: Final = re.compile(r"[sc][0-9]{1,18}")
 _MICROSECOND: Final = timedelta(microseconds=1)
 RANKS: Final = {"urgent": 0, "normal": 1, "bulk": 2}
+DIGEST_LABEL: Final = "digest-key:"
 MAX_ORPHANS: Final = 100_000  # receipts an account that have not found their message; the oldest go first
 
 _encode = msgspec.msgpack.Encoder().encode
 _read_message = msgspec.msgpack.Decoder(Message).decode
 _read_letter = msgspec.msgpack.Decoder(Letter).decode
-_read_grant = msgspec.msgpack.Decoder(Grant).decode
+_read_login = msgspec.msgpack.Decoder(Login).decode
 _read_hold = msgspec.msgpack.Decoder(Hold).decode
+
+
+# The tokens are not in the grant but beside it, access and refresh, each sealed for itself. Stores of schema 2 had the
+# whole grant as one.
+_Written = tuple[Grant, bytes, bytes]
+_read_grant: Callable[[bytes], _Written | Grant] = msgspec.msgpack.Decoder(_Written | Grant).decode
 
 
 def micros(moment: datetime) -> int:
@@ -69,12 +78,26 @@ def read_hold(body: bytes) -> Hold:
     return _read_hold(body)
 
 
+def _login_label(account: str, state_digest: bytes) -> str:
+    return f"login:{account}:{state_digest.hex()}"
+
+
 class Records:
     """Seals what is confidential, and digests what must be found or compared without being read."""
 
     def __init__(self, ring: KeyRing, digests: Digests) -> None:
         self._ring = ring
         self._digests = digests
+
+    @property
+    def head(self) -> bytes:
+        """How everything begins that is sealed under the first key."""
+        return self._ring.head
+
+    @property
+    def key_ids(self) -> list[str]:
+        """What each key is called, the first key first."""
+        return self._ring.key_ids
 
     def seal_letter(self, tracking_id: str, letter: Letter) -> bytes:
         """The letter, bound to its message."""
@@ -93,12 +116,71 @@ class Records:
         return self._ring.open(f"receipt:{account}", sealed)
 
     def seal_grant(self, grant: Grant) -> bytes:
-        """The grant, bound to its account and version."""
-        return self._ring.seal(f"grant:{grant.account}:{grant.version}", _encode(grant))
+        """The grant, bound to its account and version, and each token in it to its account, field and generation."""
+        bare = msgspec.structs.replace(grant, access=AccessToken(""), refresh=RefreshToken(""))
+        written: _Written = (
+            bare,
+            self._seal_token("access", grant, grant.access),
+            self._seal_token("refresh", grant, grant.refresh),
+        )
+        return self._ring.seal(f"grant:{grant.account}:{grant.version}", _encode(written))
 
     def open_grant(self, account: str, version: int, sealed: bytes) -> Grant:
         """The account's grant of that version."""
-        return _read_grant(self._ring.open(f"grant:{account}:{version}", sealed))
+        read = _read_grant(self._ring.open(f"grant:{account}:{version}", sealed))
+        if isinstance(read, Grant):
+            return read
+        bare, access, refresh = read
+        return msgspec.structs.replace(
+            bare,
+            access=AccessToken(self._open_token("access", bare, access)),
+            refresh=RefreshToken(self._open_token("refresh", bare, refresh)),
+        )
+
+    def _seal_token(self, field: str, grant: Grant, token: Secret) -> bytes:
+        return self._ring.seal(f"grant-{field}:{grant.account}:{grant.generation}", token.value.encode())
+
+    def _open_token(self, field: str, grant: Grant, sealed: bytes) -> str:
+        return self._ring.open(f"grant-{field}:{grant.account}:{grant.generation}", sealed).decode()
+
+    def seal_login(self, login: Login) -> bytes:
+        """The login, bound to its account and state."""
+        return self._ring.seal(_login_label(login.account, self.state_digest(login.state)), _encode(login))
+
+    def open_login(self, account: str, state_digest: bytes, sealed: bytes) -> Login:
+        """The account's login of the state with that digest."""
+        return _read_login(self._ring.open(_login_label(account, state_digest), sealed))
+
+    def state_digest(self, state: str) -> bytes:
+        """What a login is found by: who reads the store cannot come back with its state."""
+        return self._digests("login", state.encode())
+
+    # -- under the first key --
+
+    def reseal_letter(self, tracking_id: str, sealed: bytes) -> bytes:
+        """The same letter under the first key; raises CannotOpen, as those below do."""
+        return self._reseal(f"letter:{tracking_id}", sealed)
+
+    def reseal_receipt(self, account: str, sealed: bytes) -> bytes:
+        """The same webhook body under the first key."""
+        return self._reseal(f"receipt:{account}", sealed)
+
+    def reseal_grant(self, account: str, version: int, sealed: bytes) -> bytes:
+        """The same grant under the first key, written as it is written today."""
+        return self.seal_grant(self.open_grant(account, version, sealed))
+
+    def reseal_login(self, account: str, state_digest: bytes, sealed: bytes) -> bytes:
+        """The same login under the first key."""
+        return self._reseal(_login_label(account, state_digest), sealed)
+
+    def reseal_digest_key(self, sealed: bytes) -> bytes:
+        """The same digest key under the first key: what was digested is found as before."""
+        return self._reseal(DIGEST_LABEL, sealed)
+
+    def _reseal(self, label: str, sealed: bytes) -> bytes:
+        return self._ring.seal(label, self._ring.open(label, sealed))
+
+    # -- found or compared without being read --
 
     def fingerprint(self, event: Event) -> bytes:
         """Equal exactly when two events say the same."""

@@ -65,3 +65,14 @@ CREATE INDEX IF NOT EXISTS receipt_orphan ON receipt (account, is_new) WHERE NOT
 CREATE INDEX IF NOT EXISTS receipt_age ON receipt (received_at) WHERE NOT is_new;
 
 CREATE TABLE IF NOT EXISTS credential (account TEXT PRIMARY KEY, version INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+
+-- Who may renew an account's grant, and until when.
+CREATE TABLE IF NOT EXISTS lease (account TEXT PRIMARY KEY, owner TEXT NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
+
+-- People on the way through Zalo's consent page, sealed; found by a keyed digest of the state that comes back.
+CREATE TABLE IF NOT EXISTS login (
+    account TEXT PRIMARY KEY,
+    state BLOB NOT NULL UNIQUE,
+    expires_at INTEGER NOT NULL,
+    body BLOB NOT NULL
+) WITHOUT ROWID;

@@ -31,6 +31,24 @@ class KeyRing:
         self._ciphers = {hashlib.sha256(key).digest()[:_ID_BYTES]: AESGCM(key) for key in keys}
         self._id, self._cipher = next(iter(self._ciphers.items()))
 
+    @property
+    def head(self) -> bytes:
+        """How everything begins that is sealed under the first key."""
+        return _FORMAT + self._id
+
+    @property
+    def key_ids(self) -> list[str]:
+        """What each key is called in what it sealed, the first key first; it tells nothing of the key."""
+        return [each.hex() for each in self._ciphers]
+
+    def is_current(self, sealed: bytes) -> bool:
+        """True if it is sealed under the first key."""
+        return sealed.startswith(self.head)
+
+    def has_key_of(self, sealed: bytes) -> bool:
+        """True if the key is here under which it was sealed."""
+        return sealed[: len(_FORMAT)] == _FORMAT and sealed[1 : 1 + _ID_BYTES] in self._ciphers
+
     def seal(self, label: str, plain: bytes) -> bytes:
         """`plain`, sealed under the first key and bound to `label`."""
         nonce = os.urandom(_NONCE_BYTES)

@@ -16,22 +16,25 @@ from gateway.core.event import Event
 from gateway.core.grant import Grant
 from gateway.core.hold import Hold
 from gateway.core.identity import Identity
+from gateway.core.login import Login
 from gateway.core.message import Letter, Message
 from gateway.core.receipt import Receipt
 from gateway.ports import Acceptance, Conflicting, Depth, KeptReceipt, Known, Page, Query
 
-from . import changes, queries
+from . import changes, queries, rekeying
 from .commits import Commits
+from .journal import FileJournal
 from .owners import Owners
 from .reads import Reads
 from .records import MAX_ORPHANS, Records, micros, moment, read_hold, read_message, write_hold
 
 _REFUSAL_COUNTS_S: Final = 10.0
+_SAVES_TO_COME: Final = 4  # of a grant, from the intent to the proof that its successor works
 _MAX_SWEEPS: Final = 200  # at a time: what is left then waits for the next call
 
 
 class SqliteStore:
-    """Keeps the Ledger and the Vault in one file."""
+    """Keeps the Ledger and the Vault in one file; `journal` is beside it."""
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class SqliteStore:
         lists: Reads,
         records: Records,
         owners: Owners,
+        journal: FileJournal,
         *,
         max_orphans: int = MAX_ORPHANS,
     ) -> None:
@@ -48,6 +52,7 @@ class SqliteStore:
         self._lists = lists
         self._records = records
         self._owners = owners
+        self.journal = journal
         self._max_orphans = max_orphans
         self._refused_at: float | None = None
 
@@ -107,8 +112,8 @@ class SqliteStore:
     async def depths(self) -> Sequence[Depth]:
         return await self._lists.run(queries.depths)
 
-    async def sweep(self, now: datetime, *, final_before: datetime, receipts_before: datetime) -> int:  # noqa: ARG002 - the port's
-        limits = micros(final_before), micros(receipts_before), self._max_orphans
+    async def sweep(self, now: datetime, *, final_before: datetime, receipts_before: datetime) -> int:
+        limits = micros(now), micros(final_before), micros(receipts_before), self._max_orphans
         total = 0
         # Bit by bit, so that no promise waits for the whole of it.
         for _ in range(_MAX_SWEEPS):
@@ -173,7 +178,40 @@ class SqliteStore:
             lambda it: changes.put_grant(it, grant.account, grant.version, sealed, expected)
         )
 
+    async def take_lease(self, account: str, *, owner: str, now: datetime, until: datetime) -> bool:
+        return await self._commits.submit(
+            lambda it: changes.take_lease(it, account, owner, micros(now), micros(until), self._owners.is_dead)
+        )
+
+    async def drop_lease(self, account: str, *, owner: str) -> None:
+        await self._execute("DELETE FROM lease WHERE account = ? AND owner = ?", account, owner)
+
+    async def rehearse(self, grant: Grant) -> None:
+        sealed = self._records.seal_grant(grant)
+        self._records.open_grant(grant.account, grant.version, sealed)
+        # Noise and no copy: what lies about sealed would have to be sealed anew with the rest.
+        size = len(sealed) * _SAVES_TO_COME
+        await self._execute("INSERT OR REPLACE INTO meta VALUES ('rehearsal', randomblob(?))", size)
+
+    def is_gone(self, owner: str) -> bool:
+        return self._owners.is_dead(owner)
+
+    async def put_login(self, login: Login) -> None:
+        row = (login.account, self._records.state_digest(login.state), micros(login.expires_at))
+        sealed = self._records.seal_login(login)
+        await self._execute("INSERT OR REPLACE INTO login VALUES (?, ?, ?, ?)", *row, sealed)
+
+    async def take_login(self, state: str, now: datetime) -> Login | None:
+        digest = self._records.state_digest(state)
+        row = await self._commits.submit(lambda it: changes.take_login(it, digest, micros(now)))
+        return None if row is None else self._records.open_login(*row)
+
     # -- the store itself --
+
+    async def rekey(self) -> Sequence[rekeying.Resealed]:
+        """What is sealed here is sealed under the first key, but for what no key opens; raises CannotStart."""
+        rekeying.refuse_without(self._owners, self._records.key_ids[0])
+        return await rekeying.reseal_all(self._commits, self._lists, self._records, self.journal)
 
     async def ping(self) -> None:
         # A full disk may still take a few bytes: what became of the last event tells more.

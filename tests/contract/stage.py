@@ -16,9 +16,10 @@ from gateway.core.event import Event
 from gateway.core.grant import AccessToken, Grant, RefreshToken
 from gateway.core.hold import Hold
 from gateway.core.identity import Identity, TrackingId, identify
+from gateway.core.login import Login
 from gateway.core.message import Letter, Message, claimed, concluded, stored
 from gateway.core.receipt import Receipt
-from gateway.ports import Acceptance, Ledger, Query, Stored, Vault
+from gateway.ports import Acceptance, Journal, Ledger, Query, Stored, Vault
 from gateway.storage import MemoryStore, open_store
 from gateway.storage.owners import Owners
 
@@ -33,6 +34,9 @@ class Store(Ledger, Vault, Protocol):
 
     @property
     def owner(self) -> str: ...
+
+    @property
+    def journal(self) -> Journal: ...
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -165,6 +169,13 @@ def make_grant(account: str = "main", *, version: int = 1, generation: int = 1) 
     )
 
 
+def make_login(account: str = "main", state: str = "state-1", **changes: Any) -> Login:
+    made = Login(
+        account, state, "verifier-of-" + state, "https://zns.example.com/oauth/zalo/callback", after(1800)
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
 def ids(messages: Any) -> list[str]:
     """The event ids of these messages, in their order."""
     return [message.event_id for message in messages]
@@ -197,4 +208,9 @@ OPERATIONS: Final[dict[str, Ask]] = {
     "ping": lambda store: store.ping(),
     "grant": lambda store: store.grant("main"),
     "put_grant": lambda store: store.put_grant(make_grant(), expected=0),
+    "take_lease": lambda store: store.take_lease("main", owner="any", now=NOW, until=after(1)),
+    "drop_lease": lambda store: store.drop_lease("main", owner="any"),
+    "rehearse": lambda store: store.rehearse(make_grant()),
+    "put_login": lambda store: store.put_login(make_login()),
+    "take_login": lambda store: store.take_login("any", NOW),
 }

@@ -7,7 +7,7 @@ import sys
 from gateway.core.errors import Unavailable
 from gateway.ports import Query, Stored
 from gateway.storage import open_store
-from tests.contract.stage import KEY, make_message, put, take
+from tests.contract.stage import KEY, make_grant, make_message, put, take
 
 
 async def fail_and_recover(url: str) -> None:
@@ -19,10 +19,15 @@ async def fail_and_recover(url: str) -> None:
     refused = [message for message, one in zip(messages, taken, strict=True) if isinstance(one, Unavailable)]
     assert all(one == Stored() or isinstance(one, Unavailable) for one in taken), taken
     assert refused
-    print("refused", flush=True)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        await store.rehearse(make_grant())
+    except Unavailable:
+        print("refused", flush=True)
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     for message in refused:
         await put(store, message)
+    await store.rehearse(make_grant())
     print("recovered", flush=True)
     await store.aclose()
     store = await open_store(url, [KEY], is_simulated=False)

@@ -24,6 +24,7 @@ from tests.contract.stage import (
     make_event,
     make_grant,
     make_letter,
+    make_login,
     make_message,
     put,
 )
@@ -205,7 +206,14 @@ class TestKeys:
 
 class TestWhatAStrangerReads:
     CANARIES = ("84987654321", "0987654321", "987654321", "canary-otp-135790", "canary-name", "canary-note")
-    TOKENS = ("canary-access-token", "canary-refresh-token", "canary-raw-body")
+    TOKENS = (
+        "canary-access-token",
+        "canary-refresh-token",
+        "canary-raw-body",
+        "canary-state",
+        "canary-verifier",
+        "canary-new-token",
+    )
 
     async def test_no_number_no_value_and_no_token_stands_in_clear_in_any_file(
         self, url: str, tmp_path: Path
@@ -218,7 +226,7 @@ class TestWhatAStrangerReads:
         message = make_message(phone="84*****4321")
         await store.accept(message, letter, identity_of(event))
         assert await store.save(begin(message, store.owner), expected=message.version)
-        access, refresh = self.TOKENS[:2]
+        access, refresh, *_ = self.TOKENS
         grant = make_grant()
         grant = msgspec.structs.replace(
             grant, access=type(grant.access)(access), refresh=type(grant.refresh)(refresh)
@@ -226,6 +234,11 @@ class TestWhatAStrangerReads:
         assert await store.put_grant(grant, expected=0)
         await store.keep_receipt("main", NOW, "any", None, b'{"canary-raw-body": "84987654321"}')
         assert (await store.find(Query(phone="84987654321"))).items
+        await store.put_login(make_login(state="canary-state", verifier="canary-verifier"))
+        intended = grant.intended(store.owner, NOW)
+        await store.rehearse(intended)
+        store.journal.open(intended)(200, b'{"access_token": "canary-new-token"}')
+        assert store.journal.read(intended)
 
         running = contents(tmp_path)
         await store.aclose()

@@ -1,0 +1,79 @@
+"""The Vault in plain dictionaries: the part of the MemoryStore that is about grants."""
+# ruff: noqa: D102 - what each operation promises is said once, in gateway/ports.py
+
+from collections.abc import Callable
+from datetime import datetime
+
+from gateway.core.errors import Unavailable
+from gateway.core.grant import Grant
+from gateway.core.login import Login
+
+from .journal import MemoryJournal
+
+
+class MemoryVault:
+    """Keeps the Vault for as long as the process lives; while `is_down` nothing can be had of it."""
+
+    def __init__(self, is_dead: Callable[[str], bool]) -> None:
+        self.is_down = False
+        self.journal = MemoryJournal()
+        self._is_dead = is_dead
+        self._is_closed = False
+        self._grants: dict[str, Grant] = {}
+        self._leases: dict[str, tuple[str, datetime]] = {}
+        self._logins: dict[str, Login] = {}
+
+    async def grant(self, account: str) -> Grant | None:
+        self._check()
+        return self._grants.get(account)
+
+    async def put_grant(self, grant: Grant, *, expected: int) -> bool:
+        self._check()
+        before = self._grants.get(grant.account)
+        is_as_expected = before is None if expected == 0 else before is not None and before.version == expected
+        if not is_as_expected:
+            return False
+        self._grants[grant.account] = grant
+        return True
+
+    async def take_lease(self, account: str, *, owner: str, now: datetime, until: datetime) -> bool:
+        self._check()
+        if account in self._leases:
+            holder, end = self._leases[account]
+            if holder != owner and now < end and not self.is_gone(holder):
+                return False
+        self._leases[account] = (owner, until)
+        return True
+
+    async def drop_lease(self, account: str, *, owner: str) -> None:
+        self._check()
+        if account in self._leases and self._leases[account][0] == owner:
+            del self._leases[account]
+
+    async def rehearse(self, grant: Grant) -> None:  # noqa: ARG002 - the port's
+        self._check()
+
+    def is_gone(self, owner: str) -> bool:
+        return self._is_dead(owner)
+
+    async def put_login(self, login: Login) -> None:
+        self._check()
+        self._logins = {account: it for account, it in self._logins.items() if it.state != login.state}
+        self._logins[login.account] = login
+
+    async def take_login(self, state: str, now: datetime) -> Login | None:
+        self._check()
+        self._drop_logins(now)
+        found = next((login for login in self._logins.values() if login.state == state), None)
+        if found is not None:
+            del self._logins[found.account]
+        return found
+
+    def _drop_logins(self, now: datetime) -> int:
+        count = len(self._logins)
+        self._logins = {account: it for account, it in self._logins.items() if now < it.expires_at}
+        return count - len(self._logins)
+
+    def _check(self) -> None:
+        if self._is_closed or self.is_down:
+            raise Unavailable("the store is closed" if self._is_closed else "the store is down")
