@@ -27,7 +27,7 @@ from .core.hold import Hold
 from .core.message import Attempt, Letter, Message, claimed, concluded, expired, waiting
 from .core.schedule import Backoff, next_try
 from .gates import Gates, Obstacle
-from .ports import Chance, Clock, Courier, Ledger, Observer, Tell, Token, TokenSource
+from .ports import Chance, Clock, Courier, Ledger, Observer, Renewer, Tell, Token, TokenSource
 
 TICK_S: Final = 0.5
 MAX_AT_ONCE: Final = 256
@@ -48,6 +48,7 @@ class Dispatch:
         ledger: Ledger,
         courier: Courier,
         tokens: TokenSource,
+        renewer: Renewer,
         gates: Gates,
         tell: Tell,
         clock: Clock,
@@ -62,6 +63,7 @@ class Dispatch:
         self._ledger = ledger
         self._courier = courier
         self._tokens = tokens
+        self._renewer = renewer
         self._gates = gates
         self._tell = tell
         self._clock = clock
@@ -191,7 +193,7 @@ class Dispatch:
             if token is not None and _took_the_token(outcome):
                 await self._tokens.prove(message.account, token.generation)
             if token is not None and isinstance(outcome, Deferred) and outcome.wait.until is Until.NEW_GRANT:
-                await self._tokens.renew(message.account, token.generation)
+                await self._renewer.renew(message.account, token.generation)
                 self._wake_at(self._clock())
             await self._gates.heed(message, outcome, self._clock(), begun_at=attempt.begun_at)
         except Unavailable as error:
@@ -236,7 +238,7 @@ class Dispatch:
 
     async def _turn(self, now: datetime) -> None:
         await self._gates.reload(now)
-        await self._tokens.reload()
+        await self._renewer.look()
         await self.recover()
         await self._expire(now)
         for account in self._gates.accounts:

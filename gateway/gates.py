@@ -7,7 +7,7 @@ import msgspec
 
 from .core.caller import Bucket
 from .core.delivery import Accepted, Deferred, Outcome, Reason, Refused, Scope, Uncertain, Until
-from .core.grant import REFRESHING, UNPROVEN, Trouble
+from .core.grant import LOST, REFRESHING, UNPROVEN, Trouble
 from .core.hold import Hold
 from .core.message import Message
 from .core.schedule import QuietHours, earliest_try
@@ -83,12 +83,11 @@ class Gates:
         trouble = self._trouble(account, now)
         if trouble is None:
             return None
-        cure = (
-            cure_of_credentials(account) if trouble.is_final else "nothing to do: it is asked for again by itself"
-        )
         # What waits for a refresh that is under way may go at any moment, so its caller goes on waiting.
         until = now if trouble.kind == REFRESHING else None
-        return Hold(account, Reason.CREDENTIALS, trouble.since, trouble.detail, cure, until=until)
+        return Hold(
+            account, Reason.CREDENTIALS, trouble.since, trouble.detail, cure_of(trouble, account), until=until
+        )
 
     def hold_on(self, message: Message, now: datetime) -> Hold | None:
         """The hold that covers this message, the widest first."""
@@ -206,6 +205,13 @@ def _says_enough(held: Hold, later: Hold) -> bool:
     if held.reason is Reason.OPERATOR and later.reason is not Reason.OPERATOR:
         return True
     return held.reason is later.reason and held.until == later.until
+
+
+def cure_of(trouble: Trouble, account: str) -> str:
+    """What a person can do about the trouble of an account's grant: the exact command, where there is one."""
+    if trouble.is_final or trouble.kind == LOST:
+        return cure_of_credentials(account)
+    return "nothing to do: it is asked for again by itself"
 
 
 def cure_of_credentials(account: str) -> str:

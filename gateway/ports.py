@@ -13,9 +13,10 @@ import msgspec
 
 from .core.delivery import Outcome
 from .core.event import Event
-from .core.grant import AccessToken, Grant, RefreshResult
+from .core.grant import AccessToken, Grant, NotPresented, RefreshResult
 from .core.hold import Hold
 from .core.identity import Identity, TrackingId
+from .core.login import Login
 from .core.message import Letter, Message
 from .core.receipt import Receipt
 
@@ -161,13 +162,57 @@ class Ledger(Protocol):
 
 
 class Vault(Protocol):
-    """The grants, one record an account, sealed."""
+    """The grants, one record an account, sealed; and the right to renew one."""
 
     async def grant(self, account: str) -> Grant | None:
         """The account's grant as it now stands."""
 
     async def put_grant(self, grant: Grant, *, expected: int) -> bool:
         """The grant has replaced the one of version `expected` (0: there was none); False, and no change, if not."""
+
+    async def take_lease(self, account: str, *, owner: str, now: datetime, until: datetime) -> bool:
+        """The owner alone is to renew the account's grant until then; False while another one's lease has not ended."""
+
+    async def drop_lease(self, account: str, *, owner: str) -> None:
+        """The owner has no lease on the account any more."""
+
+    async def rehearse(self, grant: Grant) -> None:
+        """What follows this grant could be sealed, opened again and committed just now; raises Unavailable if not."""
+
+    def is_gone(self, owner: str) -> bool:
+        """True if that process is known to be dead; False while nobody can tell."""
+
+    async def put_login(self, login: Login) -> None:
+        """The login is waiting for its callback, in place of an older one of the same account."""
+
+    async def take_login(self, state: str, now: datetime) -> Login | None:
+        """The login that waits under this state, which waits no more; None if there is none, or its time is over."""
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """What Zalo's token endpoint answered, as it came."""
+
+    status: int
+    body: bytes
+
+
+class Journal(Protocol):
+    """The answers to refreshes, sealed, on a disk of this machine's before anything is made of them.
+
+    An answer may be the only copy of a new pair. So all that can fail is done in `open`, and `Write` never raises.
+    """
+
+    def open(self, grant: Grant) -> "Write":
+        """What writes down the answer to the presentation that the grant intends; raises Unavailable."""
+
+    def read(self, grant: Grant) -> Heard | None:
+        """The answer to the presentation that the grant intends, if it was written down whole."""
+
+    def drop(self, grant: Grant) -> None:
+        """The answer to that presentation is not needed any more."""
+
+
+Write = Callable[[int, bytes], None]
 
 
 class Courier(Protocol):
@@ -193,8 +238,19 @@ class Courier(Protocol):
 class Issuer(Protocol):
     """Turns a refresh token into a new pair, once."""
 
-    async def refresh(self, *, app_id: str, app_secret: str, refresh_token: str) -> RefreshResult:
-        """What became of one presentation; never raises for anything that Zalo or the network does."""
+    async def prepare(self) -> NotPresented | None:
+        """A connection is open for the next `refresh`; or why there is none."""
+
+    async def refresh(
+        self, *, app_id: str, app_secret: str, refresh_token: str, journal: Write | None = None
+    ) -> RefreshResult:
+        """What became of one presentation; never raises for anything that Zalo or the network does.
+
+        `journal` gets the answer before anything is made of it.
+        """
+
+    def read(self, heard: Heard, refresh_token: str) -> RefreshResult:
+        """What an answer that was written down makes of the grant whose refresh token was presented."""
 
 
 class Observer(Protocol):
@@ -215,19 +271,23 @@ class TokenSource(Protocol):
     """Gives everyone the account's one fresh access token."""
 
     def usable(self, account: str) -> Token | None:
-        """The token to use now; None while there is none, also while a refresh is under way."""
+        """The token to use now; None while there is none that works as far as anybody knows."""
 
     def on_trial(self, account: str) -> Token | None:
         """The token of a generation that never worked, for one message to try whether it does now."""
 
-    async def renew(self, account: str, generation: int) -> None:
-        """Zalo rejected that generation: a newer one is in use, or the account is troubled."""
-
     async def prove(self, account: str, generation: int) -> None:
         """It is on record that Zalo took that generation's token."""
 
-    async def reload(self) -> None:
-        """What other processes did to the grants is known here."""
+
+class Renewer(Protocol):
+    """Keeps every account's token fresh."""
+
+    async def renew(self, account: str, generation: int) -> None:
+        """Zalo rejected that generation: a newer one is in use, or the account is troubled."""
+
+    async def look(self) -> None:
+        """What other processes did to the grants is known here, and what is due to be renewed is being renewed."""
 
 
 class Signed(msgspec.Struct, frozen=True):

@@ -64,6 +64,7 @@ class Telemetry:
             "expired": self._changed,
             "receipt": self._receipt,
             "refreshed": self._refreshed,
+            "lease-awaited": self._lease_awaited,
             "webhook": self._webhook,
             "mappings-loaded": self._mappings_loaded,
             "mapping-reload-failed": self._mapping_reload_failed,
@@ -97,6 +98,7 @@ class Telemetry:
         for grant in grants:
             left = (grant.expires_at - now).total_seconds()
             self._numbers.token_seconds.labels(grant.account, "access").set(left)
+            self._numbers.grant_age.labels(grant.account).set((now - grant.obtained_at).total_seconds())
             refresh_left = (grant.obtained_at - now).total_seconds() + 90 * 86400
             self._numbers.token_seconds.labels(grant.account, "refresh").set(refresh_left)
 
@@ -142,7 +144,10 @@ class Telemetry:
     def _refreshed(self, about: dict[str, Any]) -> None:
         self._numbers.refreshes(about["account"], about["outcome"]).inc()
         log = self._log.info if about["outcome"] == "rotated" else self._log.error
-        log("refreshed", account=about["account"], outcome=about["outcome"])
+        log("refreshed", account=about["account"], outcome=about["outcome"], cause=about.get("cause"))
+
+    def _lease_awaited(self, about: dict[str, Any]) -> None:
+        self._numbers.lease_waits(about["account"]).inc()
 
     def _webhook(self, about: dict[str, Any]) -> None:
         verdict: Verdict = about["verdict"]
@@ -204,6 +209,10 @@ class _Numbers:
         self.queue_depth = gauge("queue_depth", "Queued messages", "account", "priority")
         self.queue_age = gauge("queue_oldest_seconds", "Age of the oldest queued message", "account", "priority")
         self.token_seconds = gauge("token_expires_seconds", "Seconds until a token expires", "account", "token")
+        self.grant_age = gauge("grant_age_seconds", "How long ago Zalo gave the grant in use", "account")
+        self.lease_waits = counter(
+            "lease_waits", "Looks at a lease to refresh that another process has", "account"
+        )
         self.refreshes = counter("refreshes", "Refreshes of a grant, by outcome", "account", "outcome")
         self.quota = gauge("quota_remaining", "What Zalo said is left of the daily quota", "account")
         self.webhooks = counter("webhooks", "Webhook calls, by verdict", "account", "verdict")

@@ -5,7 +5,7 @@ and a generation is presented at most twice: once normally, once as the last cha
 """
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 
@@ -82,15 +82,23 @@ class Intent(msgspec.Struct, frozen=True):
 
 REFRESHING: Final = "refreshing"
 UNPROVEN: Final = "unproven"
+LOST: Final = "lost"
+DEAD: Final = "dead"
+REFUSED: Final = "refused"
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """Why a generation cannot be renewed by itself now. `is_final`: a person is needed."""
+    """What is wrong with a generation. `is_final`: only a person helps.
 
-    kind: str  # "lost", "dead", "refused", "unproven"; as an obstacle also "missing", "unsent", REFRESHING
+    `refusals` is how often in a row Zalo has refused to renew it, the last time at `refused_at`.
+    """
+
+    kind: str  # LOST, DEAD, REFUSED, UNPROVEN; as an obstacle also "missing", "unsent", REFRESHING
     detail: str
     since: datetime
     is_final: bool
+    refusals: int = 0
+    refused_at: datetime | None = None
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -117,16 +125,56 @@ class Grant(msgspec.Struct, frozen=True):
 
     @property
     def is_alive(self) -> bool:
-        """True while this generation works or can be renewed without a person."""
-        return self.trouble is None or not self.trouble.is_final
+        """True while this generation can be renewed as usual: nobody needs to bring a new one."""
+        return self.trouble is None or not (self.trouble.is_final or self.trouble.kind == LOST)
+
+    @property
+    def life(self) -> timedelta:
+        """How long the access token lives in all."""
+        return self.expires_at - self.obtained_at
+
+    @property
+    def is_lost(self) -> bool:
+        """True if it was presented, nobody knows with what result, and one last time is left."""
+        return self.trouble is not None and self.trouble.kind == LOST and not self.trouble.is_final
+
+    @property
+    def is_asking(self) -> bool:
+        """True if it is being presented as far as is on record: what became of it is not."""
+        if self.intent is None:
+            return False
+        is_concluded = self.trouble is not None and self.trouble.kind in (LOST, DEAD)
+        return not is_concluded or (self.is_lost and self.intent.is_last)
 
     def intended(self, owner: str, now: datetime) -> "Grant":
-        """This generation with the will to present it written down."""
-        if self.intent is not None:
-            raise ValueError("a generation has one intent at a time")
-        return msgspec.structs.replace(
-            self, intent=Intent(owner, now), presented=self.presented + 1, version=self.version + 1
-        )
+        """This generation with the will to present it written down: for the first time, or as the last chance."""
+        if self.is_asking or (self.presented and not self.is_lost):
+            raise ValueError("a generation has one intent at a time, and one last one")
+        intent = Intent(owner, now, is_last=self.is_lost)
+        return msgspec.structs.replace(self, intent=intent, presented=self.presented + 1, version=self.version + 1)
+
+    def concluded(self, result: RefreshResult, now: datetime) -> "Grant":
+        """This generation after its presentation, or the next one."""
+        trouble = self.trouble
+        match result:
+            case Rotated():
+                return self.rotated(result, now)
+            case Dead(detail):
+                return self.troubled(Trouble(DEAD, detail, now, is_final=True))
+            case Lost(cause):
+                is_last = self.intent is not None and self.intent.is_last
+                since = trouble.since if trouble is not None and trouble.kind == LOST else now
+                detail = f"the answer to a refresh was lost ({cause}): the refresh token may be spent"
+                return self.troubled(Trouble(LOST, detail, since, is_final=is_last))
+            case Refused(detail):
+                before = trouble or Trouble(REFUSED, detail, now, is_final=False)
+                refused = msgspec.structs.replace(before, refusals=before.refusals + 1, refused_at=now)
+                if before.kind == REFUSED:
+                    refused = msgspec.structs.replace(refused, detail=detail)
+                return self.withdrawn(refused)
+            case NotPresented():
+                return self.withdrawn(trouble)
+        assert_never(result)
 
     def withdrawn(self, trouble: Trouble | None) -> "Grant":
         """This generation after an intent that provably left it unspent."""

@@ -7,7 +7,7 @@ from litestar import HttpMethod, Request, Response, route
 from litestar.handlers import HTTPRouteHandler
 
 from gateway.core.errors import Unavailable
-from gateway.gates import cure_of_credentials
+from gateway.gates import cure_of
 from gateway.mappings import Mappings
 
 from . import problems
@@ -87,7 +87,7 @@ def _health_of(doors: Doors, account: str, now: datetime) -> dict[str, Any]:
             "cure": hold.cure,
         }
     trouble = doors.trouble(account)
-    if trouble is not None and trouble.is_final:
-        told = {"detail": f"credentials: {trouble.detail}; it sends for as long as its access token works"}
-        return {"status": "warning", **told, "since": trouble.since, "cure": cure_of_credentials(account)}
-    return {"status": "ok"}
+    if trouble is None:
+        return {"status": "ok"}
+    told = f"credentials: {trouble.detail}; it sends for as long as its access token works"
+    return {"status": "warning", "detail": told, "since": trouble.since, "cure": cure_of(trouble, account)}

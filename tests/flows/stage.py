@@ -28,7 +28,18 @@ from gateway.core.delivery import (
 )
 from gateway.core.errors import Unavailable
 from gateway.core.event import Event
-from gateway.core.grant import AccessToken, Grant, RefreshResult, RefreshToken, Rotated, first_grant
+from gateway.core.grant import (
+    AccessToken,
+    Dead,
+    Grant,
+    Lost,
+    NotPresented,
+    RefreshResult,
+    RefreshToken,
+    Rotated,
+    first_grant,
+)
+from gateway.core.grant import Refused as RefusedRefresh
 from gateway.core.hold import Hold
 from gateway.core.identity import Identity
 from gateway.core.mapping import MappingSet, compile_mappings
@@ -36,8 +47,9 @@ from gateway.core.message import Letter, Message
 from gateway.core.schedule import Backoff
 from gateway.dispatch import Dispatch
 from gateway.gates import AccountRules, Gates
+from gateway.grants import Grants
 from gateway.intake import Intake, Taken
-from gateway.ports import Acceptance, Conflicting, Known, Token
+from gateway.ports import Acceptance, Conflicting, Heard, Journal, Known, Token, Write
 from gateway.storage.memory import MemoryStore
 from gateway.tokens import App, Tokens
 from gateway.waiting import Waiting
@@ -119,8 +131,9 @@ class Store(MemoryStore):
     `is_brief` each goes wrong once. An operation with an event in `gates` waits for it.
     """
 
-    def __init__(self, **about: Any) -> None:
-        super().__init__(**about)
+    def __init__(self, is_dead: Callable[[str], bool] = lambda _: False) -> None:
+        self.dead: set[str] = set()
+        super().__init__(lambda owner: owner in self.dead or is_dead(owner))
         self.fails: set[str] = set()
         self.loses: set[str] = set()
         self.is_brief = False
@@ -184,6 +197,12 @@ class Store(MemoryStore):
 
     async def put_grant(self, grant: Grant, *, expected: int) -> bool:
         return await self._do("put_grant", super().put_grant(grant, expected=expected))
+
+    async def take_lease(self, account: str, *, owner: str, now: datetime, until: datetime) -> bool:
+        return await self._do("take_lease", super().take_lease(account, owner=owner, now=now, until=until))
+
+    async def rehearse(self, grant: Grant) -> None:
+        await self._do("rehearse", super().rehearse(grant))
 
     @contextmanager
     def failing(self, *names: str) -> Iterator[None]:
@@ -303,6 +322,7 @@ class Issuer:
     def __init__(self) -> None:
         self.script: list[RefreshResult] = []
         self.presented: list[str] = []
+        self.unsent: NotPresented | None = None
         self.opening: asyncio.Event | None = None
         self.on_refresh: Callable[[str], Awaitable[None]] | None = None
 
@@ -310,16 +330,41 @@ class Issuer:
         self.opening = asyncio.Event()
         return self.opening
 
-    async def refresh(self, *, app_id: str, app_secret: str, refresh_token: str) -> RefreshResult:
+    async def prepare(self) -> NotPresented | None:
+        return self.unsent
+
+    async def refresh(
+        self, *, app_id: str, app_secret: str, refresh_token: str, journal: Write | None = None
+    ) -> RefreshResult:
         assert (app_id, app_secret) == ("app", "app-secret")
+        assert journal is not None
         self.presented.append(refresh_token)
         answer = self.script.pop(0) if self.script else pair(len(self.presented) + 1)
         if self.on_refresh is not None:
             await self.on_refresh(refresh_token)
         if self.opening is not None:
             await self.opening.wait()
+        if not isinstance(answer, Lost | NotPresented):
+            journal(200, written(answer))
         await asyncio.sleep(0)
         return answer
+
+    def read(self, heard: Heard, refresh_token: str) -> RefreshResult:
+        assert refresh_token in self.presented
+        return read_back(heard)
+
+
+def written(answer: RefreshResult) -> bytes:
+    """An answer as it would come over the wire."""
+    return msgspec.msgpack.encode((type(answer).__name__, answer))
+
+
+def read_back(heard: Heard) -> RefreshResult:
+    """The answer that was written so."""
+    name, _ = msgspec.msgpack.decode(heard.body)
+    kind = {"Rotated": Rotated, "Dead": Dead, "Refused": RefusedRefresh}[name]
+    result: RefreshResult = msgspec.msgpack.decode(heard.body, type=tuple[str, kind])[1]  # type: ignore[valid-type]
+    return result
 
 
 class Notes:
@@ -365,11 +410,10 @@ def event(
 
 async def fresh(tokens: Tokens, account: str = "main") -> Token | None:
     """The token that is there after the refresh that it needs."""
-    grant = tokens.grant(account)
-    is_worn = grant is not None and tokens.usable(account) is None
-    if grant is not None and is_worn and (account in tokens._refreshing or tokens._may_refresh(grant)):
-        await asyncio.shield(tokens._start(account, grant.generation))
-    return tokens.usable(account)
+    await tokens.look()
+    if (task := tokens._refreshing.get(account)) is not None:
+        await asyncio.shield(task)
+    return tokens._grants.usable(account)
 
 
 class House:
@@ -383,6 +427,7 @@ class House:
         zalo: Zalo | None = None,
         issuer: Issuer | None = None,
         owner: str = "us",
+        journal: Journal | None = None,
         mappings: MappingSet | None = None,
         rules: Mapping[str, AccountRules] | None = None,
         pause_after_uncertain: int = 5,
@@ -400,11 +445,23 @@ class House:
         self.chance = 0.0
         rules = rules or {"main": AccountRules()}
         apps = {account: App("app", "app-secret") for account in rules}
-        self.tokens = Tokens(self.store, self.issuer, apps, self.clock, self.notes, owner=owner, deadline=LEASE)
+        self.grants = Grants(self.store, self.clock)
+        self.journal = journal or self.store.journal
+        self.tokens = Tokens(
+            self.grants,
+            self.store,
+            self.journal,
+            self.issuer,
+            apps,
+            self.clock,
+            self.notes,
+            owner=owner,
+            deadline=LEASE,
+        )
         self.gates = Gates(
             self.store,
             rules,
-            self.tokens.trouble,
+            self.grants.trouble,
             self.notes,
             probe_every=PROBE_EVERY,
             pause_after_uncertain=pause_after_uncertain,
@@ -413,6 +470,7 @@ class House:
         self.dispatch = Dispatch(
             self.store,
             self.zalo,
+            self.grants,
             self.tokens,
             self.gates,
             self.waiting.tell,
@@ -443,7 +501,7 @@ class House:
                 grant or first_grant("main", pair(1), self.clock(), before=None), expected=0
             )
         await self.gates.reload(self.clock())
-        await self.tokens.reload()
+        await self.tokens.look()
         await self.dispatch.recover()
         return self
 

@@ -277,7 +277,7 @@ async def test_a_grant_that_was_rejected_by_mistake_resumes_by_itself_and_can_be
     house = await House().open()
     house.zalo.script = [REJECTED, REJECTED]
     message = await house.send()
-    assert (await house.state(message), house.tokens.usable("main")) == (State.QUEUED, None)
+    assert (await house.state(message), house.grants.usable("main")) == (State.QUEUED, None)
     await house.turn(PROBE_EVERY)
     assert await house.state(message) is State.SENT
     grant = await house.store.grant("main")

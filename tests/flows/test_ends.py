@@ -115,8 +115,8 @@ async def test_a_request_that_is_held_up_past_the_expiry_never_leaves() -> None:
 async def test_what_comes_while_a_refresh_is_under_way_waits_as_queued_and_burns_no_attempt() -> None:
     house = await House().open()
     opening = house.issuer.hold_back()
-    house.tokens._rejected["main"] = 1
-    await house.tokens.reload()
+    house.grants.reject("main", 1)
+    await house.tokens.look()
     taken = await house.post()
     waiting = asyncio.create_task(house.waiting.outcome(taken.message, timedelta(seconds=10)))
     await settled()

@@ -1,14 +1,16 @@
 """One fresh token for everyone, one refresher at a time, and no refresh token presented on a guess."""
 
 import asyncio
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 
 from gateway.core.errors import CannotStart
 from gateway.core.grant import Dead, Grant, Lost, NotPresented, RefreshResult, Refused, Rotated, first_grant
+from gateway.grants import adopt
 from gateway.ports import Token
-from gateway.tokens import adopt
+from gateway.tokens import LEASE_MARGIN
 
 from .stage import HOUR, LEASE, NOON, SECOND, TOKEN_LIFE, House, Store, fresh, pair, settled
 
@@ -32,7 +34,7 @@ async def in_vault(house: House) -> Grant:
 
 
 def trouble_of(house: House) -> tuple[str, bool] | None:
-    trouble = house.tokens.trouble("main", house.clock())
+    trouble = house.grants.trouble("main", house.clock())
     return None if trouble is None else (trouble.kind, trouble.is_final)
 
 
@@ -43,7 +45,7 @@ def value(token: Token | None) -> str | None:
 async def test_a_good_token_is_given_without_asking_anybody() -> None:
     house = await House().open()
     house.store.counts.clear()
-    assert value(await fresh(house.tokens)) == "access-1"
+    assert value(house.grants.usable("main")) == "access-1"
     assert (house.issuer.presented, house.store.counts) == ([], {})
 
 
@@ -54,7 +56,7 @@ async def test_the_intent_is_durable_before_the_token_leaves_and_the_pair_before
         grant = await in_vault(house)
         assert grant.refresh.value == presented
         assert (grant.presented, grant.intent is not None) == (1, True)
-        assert house.tokens.usable("main") is None
+        assert house.grants.usable("main") is None
 
     house.issuer.on_refresh = look
     token = await fresh(house.tokens)
@@ -80,7 +82,7 @@ async def test_who_asks_and_goes_away_does_not_take_the_answer_with_him() -> Non
     await settled()
     opening.set()
     await house.tokens.aclose()
-    assert value(house.tokens.usable("main")) == "access-2"
+    assert value(house.grants.usable("main")) == "access-2"
 
 
 async def test_what_another_process_has_refreshed_is_in_use_after_a_look() -> None:
@@ -88,8 +90,8 @@ async def test_what_another_process_has_refreshed_is_in_use_after_a_look() -> No
     other = await replica(house).open()
     house.clock.turn(TOKEN_LIFE)
     await fresh(house.tokens)
-    await other.tokens.reload()
-    assert value(other.tokens.usable("main")) == "access-2"
+    await other.tokens.look()
+    assert value(other.grants.usable("main")) == "access-2"
     assert house.issuer.presented == ["refresh-1"]
 
 
@@ -101,8 +103,8 @@ async def test_what_was_read_before_a_save_does_not_replace_what_was_saved() -> 
     old = await in_vault(house)
     opening.set()
     await refreshing
-    house.tokens._know(old)
-    assert value(house.tokens.usable("main")) == "access-2"
+    house.grants._know(old)
+    assert value(house.grants.usable("main")) == "access-2"
 
 
 # -- what Zalo answers --
@@ -113,7 +115,7 @@ async def test_rotated_is_a_new_generation_that_lives_from_the_moment_of_the_ans
     house.issuer.on_refresh = lambda _: _fail_saving(house.store)
     refreshing = asyncio.create_task(fresh(house.tokens))
     await asyncio.sleep(60)
-    assert house.tokens.usable("main") is None
+    assert house.grants.usable("main") is None
     house.store.fails.clear()
     await refreshing
     grant = await in_vault(house)
@@ -139,37 +141,65 @@ async def test_a_new_pair_whose_saving_is_not_confirmed_is_saved_once() -> None:
     assert (value(await asking), (await in_vault(house)).generation) == ("access-2", 2)
 
 
-@pytest.mark.parametrize(
-    ("answer", "kind"),
-    [(Dead("unknown token"), "dead"), (Lost("timed-out"), "lost")],
-    ids=["dead", "lost"],
-)
-async def test_dead_and_lost_need_a_person_and_are_never_presented_again(answer: RefreshResult, kind: str) -> None:
+async def test_dead_needs_a_person_and_is_never_presented_again() -> None:
     house = await worn()
-    house.issuer.script = [answer]
+    house.issuer.script = [Dead("unknown token")]
     assert await fresh(house.tokens) is None
-    assert trouble_of(house) == (kind, True)
     other = await replica(house).open()
     for _ in range(10):
         house.clock.turn(HOUR)
         for each in (house, other):
-            await each.tokens.reload()
             assert await fresh(each.tokens) is None
-            assert trouble_of(each) == (kind, True)
+            assert trouble_of(each) == ("dead", True)
     assert house.issuer.presented == ["refresh-1"]
 
 
-async def test_a_lost_answer_leaves_the_access_token_in_use_while_it_works() -> None:
+async def test_a_lost_answer_leaves_the_access_token_in_use_until_its_end_and_then_asks_once_more() -> None:
     house = await House().open()
-    grant = await in_vault(house)
-    intended = grant.intended("gone", house.clock())
-    await house.store.put_grant(intended, expected=grant.version)
-    house.clock.turn(LEASE)
-    await house.tokens.reload()
+    house.issuer.script = [Lost("timed-out")]
+    house.clock.turn(TOKEN_LIFE * 2 / 3)
     assert value(await fresh(house.tokens)) == "access-1"
-    assert trouble_of(house) is None
+    grant = await in_vault(house)
+    assert (grant.is_lost, trouble_of(house), house.issuer.presented) == (True, None, ["refresh-1"])
+    house.clock.turn(TOKEN_LIFE / 3 - timedelta(hours=2) - SECOND)
+    assert value(await fresh(house.tokens)) == "access-1"
+    assert house.issuer.presented == ["refresh-1"]
+    house.clock.turn(SECOND)
+    assert value(await fresh(house.tokens)) == "access-3"
+    assert house.issuer.presented == ["refresh-1", "refresh-1"]
+
+
+async def test_a_lost_answer_whose_access_token_is_rejected_asks_once_more_at_once_and_then_a_person() -> None:
+    house = await House().open()
+    house.issuer.script = [Lost("cut"), Lost("cut")]
     await house.tokens.renew("main", 1)
+    assert trouble_of(house) == ("refreshing", False), "one more time is left"
+    for each in (house, await replica(house).open(), house):
+        await fresh(each.tokens)
     assert trouble_of(house) == ("lost", True)
+    for _ in range(30):
+        house.clock.turn(HOUR)
+        await fresh(house.tokens)
+    assert house.issuer.presented == ["refresh-1", "refresh-1"]
+
+
+async def test_a_grant_is_renewed_ahead_of_time_without_traffic_and_its_token_is_used_meanwhile() -> None:
+    house = await House().open()
+    opening = house.issuer.hold_back()
+    house.clock.turn(TOKEN_LIFE * 2 / 3)
+    await house.tokens.look()
+    await settled()
+    assert value(house.grants.usable("main")) == "access-1"
+    assert trouble_of(house) is None
+    opening.set()
+    assert value(await fresh(house.tokens)) == "access-2"
+
+
+async def test_nothing_is_renewed_while_shutting_down() -> None:
+    house = await worn()
+    house.tokens.stop()
+    await house.tokens.look()
+    await house.tokens.renew("main", 1)
     assert house.issuer.presented == []
 
 
@@ -180,8 +210,7 @@ async def test_refused_is_kept_and_tried_again_after_30_s_then_with_backoff_to_h
     begun = house.clock()
     for _ in range(5 * 720):
         before = len(house.issuer.presented)
-        await house.tokens.reload()
-        await house.tokens.aclose()
+        await fresh(house.tokens)
         if len(house.issuer.presented) > before:
             moments.append(round((house.clock() - begun).total_seconds()))
             assert trouble_of(house) in {("refused", False), None}
@@ -191,14 +220,21 @@ async def test_refused_is_kept_and_tried_again_after_30_s_then_with_backoff_to_h
     assert set(house.issuer.presented[:12]) == {"refresh-1"}
 
 
-async def test_a_refusal_holds_for_other_processes_and_after_a_restart_too() -> None:
+async def test_a_refusal_holds_for_other_processes_and_not_after_a_restart() -> None:
     house = await worn()
-    house.issuer.script = [Refused("busy")]
-    await fresh(house.tokens)
     other = await replica(house).open()
+    house.issuer.script = [Refused("busy"), Refused("busy")]
+    await fresh(house.tokens)
     assert await fresh(other.tokens) is None
     assert house.issuer.presented == ["refresh-1"]
-    house.clock.turn(30 * SECOND)
+    house.clock.turn(SECOND)
+    restarted = await replica(house, "anew").open()
+    await fresh(restarted.tokens)
+    assert len(house.issuer.presented) == 2, "somebody may have changed the settings"
+    await fresh(restarted.tokens)
+    await fresh(other.tokens)
+    assert len(house.issuer.presented) == 2
+    house.clock.turn(60 * SECOND)
     assert value(await fresh(other.tokens)) is not None
 
 
@@ -236,6 +272,7 @@ async def test_the_answer_is_recorded_although_somebody_else_wrote_while_it_was_
     house.issuer.on_refresh = lambda _: _prove(house)
     await fresh(house.tokens)
     grant = await in_vault(house)
+    assert not grant.is_asking
     assert (grant.intent is None) == isinstance(answer, NotPresented | Refused | Rotated)
     assert (grant.generation == 2) == isinstance(answer, Rotated)
     kinds = {Refused: "refused", Dead: "dead", Lost: "lost"}
@@ -252,13 +289,33 @@ async def test_an_answer_that_comes_after_others_gave_it_up_still_counts() -> No
     opening = house.issuer.hold_back()
     refreshing = asyncio.create_task(fresh(house.tokens))
     await settled()
-    house.clock.turn(LEASE)
     other = await replica(house).open()
-    assert trouble_of(other) == ("lost", True)
+    await asyncio.sleep((LEASE + LEASE_MARGIN).total_seconds())
+    await other.tokens.look()
+    assert (await in_vault(house)).is_lost
     opening.set()
     assert value(await refreshing) == "access-2"
-    await other.tokens.reload()
-    assert (trouble_of(other), value(other.tokens.usable("main"))) == (None, "access-2")
+    await other.tokens.aclose()
+    await other.tokens.look()
+    assert trouble_of(other) is None
+    assert len(house.issuer.presented) <= 2
+
+
+async def test_the_newest_pair_is_kept_when_both_presentations_of_a_generation_are_answered() -> None:
+    house = await worn()
+    opening = house.issuer.hold_back()
+    stalled = asyncio.create_task(fresh(house.tokens))
+    await settled()
+    other = House(store=house.store, clock=house.clock, owner="them")
+    other.issuer.script = [pair(7)]
+    await other.open()
+    await asyncio.sleep((LEASE + LEASE_MARGIN).total_seconds())
+    await other.tokens.look()
+    assert value(await fresh(other.tokens)) == "access-7"
+    opening.set()
+    await stalled
+    assert (await in_vault(house)).access.value == "access-2"
+    assert (await in_vault(house)).generation == 3
 
 
 async def test_a_person_s_new_grant_stands_whatever_the_old_chain_s_answer_was() -> None:
@@ -275,24 +332,101 @@ async def test_a_person_s_new_grant_stands_whatever_the_old_chain_s_answer_was()
 # -- crashes and a store that fails --
 
 
-async def test_a_crash_between_the_intent_and_the_answer_is_lost_and_never_presented_again() -> None:
-    gone = await worn()
-    gone.issuer.hold_back()
+async def killed_while_asking(*, after_answer: bool) -> House:
+    """A process that ended while it presented a token: before Zalo's answer came, or right after it was on disk."""
+    gone = await House().open()
+    gone.clock.turn(TOKEN_LIFE * 2 / 3)
+    opening = gone.issuer.hold_back()
+    if after_answer:
+        gone.store.gates["put_grant"] = asyncio.Event()
+        gone.store.gates["put_grant"].set()
+        gone.issuer.on_refresh = lambda _: _stop_saving(gone.store)
+        opening.set()
     asking = asyncio.create_task(fresh(gone.tokens))
     await settled()
+    assert gone.issuer.presented == ["refresh-1"]
     for task in [asking, *gone.tokens._refreshing.values()]:
         task.cancel()
     await settled()
-    house = await replica(gone).open()
-    house.issuer.opening = None
-    waiting = asyncio.create_task(fresh(house.tokens))
-    await asyncio.sleep(21)
-    assert not waiting.done()
-    assert await waiting is None
-    assert trouble_of(house) == ("lost", True)
-    house.clock.turn(HOUR)
-    await house.tokens.reload()
+    gone.store.gates.clear()
+    gone.issuer.opening = gone.issuer.on_refresh = None
+    return gone
+
+
+async def _stop_saving(store: Store) -> None:
+    store.gates["put_grant"].clear()
+
+
+@pytest.mark.parametrize("is_known_to_be_dead", [True, False])
+async def test_an_answer_that_is_on_disk_is_saved_by_whoever_comes_next(is_known_to_be_dead: bool) -> None:
+    gone = await killed_while_asking(after_answer=True)
+    house = replica(gone)
+    if is_known_to_be_dead:
+        gone.store.dead.add("us")
+    await house.open()
+    if not is_known_to_be_dead:
+        await asyncio.sleep((LEASE + LEASE_MARGIN).total_seconds())
+        await house.tokens.look()
+    assert value(house.grants.usable("main")) == "access-2"
     assert house.issuer.presented == ["refresh-1"]
+    assert house.notes.named("refreshed")
+
+
+async def test_a_crash_before_the_answer_is_lost_said_at_once_and_asked_once_more_at_the_end() -> None:
+    gone = await killed_while_asking(after_answer=False)
+    gone.store.dead.add("us")
+    house = await replica(gone).open()
+    assert (await in_vault(house)).is_lost
+    assert [it["outcome"] for it in house.notes.named("refreshed")] == ["lost"]
+    assert value(await fresh(house.tokens)) == "access-1"
+    house.clock.turn(TOKEN_LIFE)
+    assert value(await fresh(house.tokens)) == "access-3"
+    assert house.issuer.presented == ["refresh-1", "refresh-1"]
+
+
+async def test_while_another_process_asks_nobody_concludes_anything_before_its_time() -> None:
+    house = await worn()
+    opening = house.issuer.hold_back()
+    asking = asyncio.create_task(fresh(house.tokens))
+    await settled()
+    other = await replica(house).open()
+    house.clock.turn(100 * HOUR)  # a clock that jumps says nothing of how long somebody has been asking
+    await other.tokens.look()
+    await asyncio.sleep(LEASE.total_seconds())
+    await other.tokens.look()
+    assert (await in_vault(house)).is_asking
+    opening.set()
+    assert value(await asking) == "access-2"
+
+
+async def test_who_was_held_up_between_the_intent_and_the_question_does_not_ask() -> None:
+    house = await worn()
+    house.store.gates["put_grant"] = asyncio.Event()
+    asking = asyncio.create_task(fresh(house.tokens))
+    await asyncio.sleep(LEASE_MARGIN.total_seconds())
+    house.store.gates["put_grant"].set()
+    await asking
+    assert house.issuer.presented == []
+    assert (await in_vault(house)).presented == 0
+
+
+async def test_nothing_is_intended_that_could_not_be_kept() -> None:
+    house = await worn()
+    with house.store.failing("rehearse"):
+        assert await fresh(house.tokens) is None
+    assert ((await in_vault(house)).presented, trouble_of(house)) == (0, ("unsent", False))
+    house.clock.turn(5 * SECOND)
+    assert value(await fresh(house.tokens)) == "access-2"
+
+
+async def test_nothing_is_intended_that_could_not_be_sent() -> None:
+    house = await worn()
+    house.issuer.unsent = NotPresented("dns")
+    assert await fresh(house.tokens) is None
+    assert ((await in_vault(house)).version, trouble_of(house)) == (1, ("unsent", False))
+    house.issuer.unsent = None
+    house.clock.turn(5 * SECOND)
+    assert value(await fresh(house.tokens)) == "access-2"
 
 
 @pytest.mark.parametrize("fault", ["failing", "losing"])
@@ -303,23 +437,20 @@ async def test_an_intent_that_cannot_be_confirmed_presents_nothing_and_loses_not
     assert house.issuer.presented == []
     assert trouble_of(house) == ("unsent", False)
     house.clock.turn(HOUR)
-    await house.tokens.reload()
-    await house.tokens.aclose()
-    assert value(house.tokens.usable("main")) == "access-2"
+    await fresh(house.tokens)
+    assert value(house.grants.usable("main")) == "access-2"
     assert house.issuer.presented == ["refresh-1"]
     assert (await in_vault(house)).presented == 0
 
 
-async def test_an_unconfirmed_intent_that_others_gave_up_is_taken_back_by_who_knows_that_it_never_left() -> None:
+async def test_an_unconfirmed_intent_is_taken_back_by_who_knows_that_it_never_left() -> None:
     house = await worn()
     with house.store.losing("put_grant"):
         await fresh(house.tokens)
-    house.clock.turn(LEASE)
-    other = await replica(house).open()
-    assert trouble_of(other) == ("lost", True)
-    await house.tokens.reload()
-    await house.tokens.aclose()
-    assert value(house.tokens.usable("main")) == "access-2"
+    house.store.dead.add("them")
+    house.clock.turn(5 * SECOND)
+    await fresh(house.tokens)
+    assert value(house.grants.usable("main")) == "access-2"
     assert house.issuer.presented == ["refresh-1"]
 
 
@@ -331,7 +462,7 @@ async def test_a_rejected_generation_is_refreshed_once_and_a_late_rejection_of_i
     await asyncio.gather(*(house.tokens.renew("main", 1) for _ in range(20)))
     await house.tokens.renew("main", 1)
     assert house.issuer.presented == ["refresh-1"]
-    assert value(house.tokens.usable("main")) == "access-2"
+    assert value(house.grants.usable("main")) == "access-2"
 
 
 async def test_a_refreshed_generation_that_never_worked_is_not_refreshed_for_being_rejected() -> None:
@@ -339,16 +470,17 @@ async def test_a_refreshed_generation_that_never_worked_is_not_refreshed_for_bei
     await house.tokens.renew("main", 1)
     await house.tokens.renew("main", 2)
     assert trouble_of(house) == ("unproven", True)
-    house.clock.turn(TOKEN_LIFE)
-    await house.tokens.reload()
+    house.clock.turn(TOKEN_LIFE / 2)
     assert await fresh(house.tokens) is None
     assert house.issuer.presented == ["refresh-1"]
+    house.clock.turn(TOKEN_LIFE / 2)
+    assert value(await fresh(house.tokens)) == "access-3", "its time had come anyway"
 
 
 async def test_a_refreshed_generation_that_has_worked_is_refreshed_when_it_is_rejected() -> None:
     house = await House().open()
     await house.tokens.renew("main", 1)
-    await asyncio.gather(*(house.tokens.prove("main", 2) for _ in range(20)))
+    await asyncio.gather(*(house.grants.prove("main", 2) for _ in range(20)))
     assert (await in_vault(house)).proven_at is not None
     await house.tokens.renew("main", 2)
     assert house.issuer.presented == ["refresh-1", "refresh-2"]
@@ -357,7 +489,7 @@ async def test_a_refreshed_generation_that_has_worked_is_refreshed_when_it_is_re
 async def test_what_a_person_brought_is_refreshed_when_it_is_rejected_although_it_never_worked() -> None:
     house = await House().open()
     await adopt(house.store, "main", pair(5), house.clock(), may_replace=True)
-    await house.tokens.reload()
+    await house.tokens.look()
     await house.tokens.renew("main", 2)
     assert house.issuer.presented == ["refresh-5"]
 
@@ -373,15 +505,15 @@ async def test_the_proof_is_not_lost_to_somebody_else_s_writing() -> None:
     house = await House().open()
     grant = await in_vault(house)
     await house.store.put_grant(grant.intended("them", house.clock()).withdrawn(None), expected=grant.version)
-    await house.tokens.prove("main", 1)
+    await house.grants.prove("main", 1)
     assert (await in_vault(house)).proven_at is not None
 
 
 async def test_nothing_is_proved_twice() -> None:
     house = await House().open()
-    await house.tokens.prove("main", 1)
+    await house.grants.prove("main", 1)
     house.store.counts.clear()
-    await house.tokens.prove("main", 1)
+    await house.grants.prove("main", 1)
     assert house.store.counts == {}
 
 
@@ -406,21 +538,21 @@ async def test_a_new_grant_ends_every_trouble_in_every_process() -> None:
     await fresh(house.tokens)
     await adopt(house.store, "main", pair(9), house.clock(), may_replace=False)
     for each in (house, other):
-        await each.tokens.reload()
-        assert (trouble_of(each), value(each.tokens.usable("main"))) == (None, "access-9")
+        await each.tokens.look()
+        assert (trouble_of(each), value(each.grants.usable("main"))) == (None, "access-9")
 
 
 async def test_without_a_grant_there_is_no_token_and_a_person_is_needed() -> None:
     house = House()
-    await house.tokens.reload()
+    await house.tokens.look()
     assert await fresh(house.tokens) is None
     assert trouble_of(house) == ("missing", True)
     await house.open()
     await house.store.put_grant(first_grant("main", pair(1), NOON, before=None), expected=0)
-    await house.tokens.reload()
+    await house.tokens.look()
     assert trouble_of(house) is None
     house.store._grants.clear()
-    await house.tokens.reload()
+    await house.tokens.look()
     assert trouble_of(house) == ("missing", True)
 
 
@@ -448,6 +580,6 @@ async def test_a_surprise_in_the_issuer_is_told_and_the_token_counts_as_lost() -
     with pytest.raises(RuntimeError):
         await fresh(house.tokens)
     assert house.notes.named("turn-failed")
-    house.clock.turn(LEASE)
-    await house.tokens.reload()
-    assert trouble_of(house) == ("lost", True)
+    house.store.dead.add("us")
+    other = await replica(house).open()
+    assert (await in_vault(other)).is_lost

@@ -183,9 +183,11 @@ role = "operator"
             timeout=60,
         )
 
-    def import_grant(self, *arguments: str) -> None:
-        """The account has a fresh grant of the simulator's."""
+    def import_grant(self, *arguments: str, expires_in: int | None = None) -> None:
+        """The account has a fresh grant of the simulator's, which is said to live only so many seconds."""
         grant = self.simulator.ask("GET", "/__sim/credentials").body["grant"]
+        if expires_in is not None:
+            grant["expires_in"] = str(expires_in)
         done = self.command("token", "import", "main", *arguments, given=json.dumps(grant).encode())
         assert done.returncode == 0, done.stderr
 

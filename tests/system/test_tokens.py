@@ -91,7 +91,9 @@ def test_an_import_is_noticed_by_a_running_gateway_within_two_seconds(stage: Sta
         assert check_of(gateway)["status"] == "ok"
 
 
-def test_a_lost_refresh_stops_the_account_until_a_person_brings_a_new_grant(stage: Stage) -> None:
+def test_a_lost_refresh_is_asked_once_more_and_then_stops_the_account_until_a_person_brings_a_new_grant(
+    stage: Stage,
+) -> None:
     with stage.serving() as gateway:
         before = expire(stage)
         stage.fault(at="refresh", do="cut", count=1)
@@ -107,16 +109,17 @@ def test_a_lost_refresh_stops_the_account_until_a_person_brings_a_new_grant(stag
         told = stage.command("token", "status", "--json")
         assert told.returncode == 1
         assert json.loads(told.stdout)[0]["health"] == "lost"
-        assert len(refreshes(stage, before)) == 1
+        # Its access token was dead, so nothing was left to lose.
+        assert [it["outcome"] for it in refreshes(stage, before)] == ["rotated", "spent"]
         stage.import_grant()  # a lost grant does not count as working, so nothing has to be forced
         for answer in (first, second):
             eventually(lambda answer=answer: gateway.message(answer.body["tracking_id"])["status"] == "delivered")  # type: ignore[misc]
         assert gateway.message(first.body["tracking_id"])["attempts"] == attempts + 1
-        assert len(refreshes(stage, before)) == 1, "the lost one was never presented again"
+        assert len(refreshes(stage, before)) == 2, "the lost one was never presented again"
         assert check_of(gateway)["status"] == "ok"
 
 
-def test_a_lost_refresh_is_not_tried_again_after_a_restart(stage: Stage) -> None:
+def test_what_was_lost_for_good_is_not_tried_again_after_a_restart(stage: Stage) -> None:
     with stage.serving() as gateway:
         before = expire(stage)
         stage.fault(at="refresh", do="cut", count=1)
@@ -124,7 +127,34 @@ def test_a_lost_refresh_is_not_tried_again_after_a_restart(stage: Stage) -> None
     with stage.serving(has_grant=False) as gateway:
         assert check_of(gateway)["status"] == "warning", "also while its access token may still work"
         assert gateway.post(order("t-restart")).body["reason"] == "credentials"
-        assert len(refreshes(stage, before)) == 1
+        assert [it["outcome"] for it in refreshes(stage, before)] == ["rotated", "spent"]
+
+
+def test_a_lost_refresh_of_a_token_that_still_works_disturbs_no_send_and_is_asked_again_at_its_end(
+    stage: Stage,
+) -> None:
+    stage.import_grant("--replace", expires_in=30)
+    stage.fault(at="refresh", do="cut", count=1)
+    with stage.serving(has_grant=False) as gateway:
+        before = len(refreshes(stage))
+        eventually(
+            lambda: len(refreshes(stage, before)) == 1
+        )  # two thirds of its life have passed, without traffic
+        warned = eventually(lambda: (it := check_of(gateway))["status"] == "warning" and it)
+        assert "lost" in warned["detail"]
+        assert gateway.post(order("t-lost-and-works")).body["status"] == "sent"
+        eventually(lambda: len(refreshes(stage, before)) == 2, 30)
+        assert check_of(gateway)["cure"].startswith("zns-gateway token")
+
+
+def test_a_grant_is_renewed_ahead_of_time_without_traffic(stage: Stage) -> None:
+    stage.import_grant("--replace", expires_in=6)
+    with stage.serving(has_grant=False) as gateway:
+        before = len(refreshes(stage))
+        eventually(lambda: [it["outcome"] for it in refreshes(stage, before)] == ["rotated"])
+        assert gateway.post(order("t-ahead")).body["status"] == "sent"
+        (row,) = json.loads(stage.command("token", "status", "--json").stdout)
+        assert (row["generation"], row["health"]) == (2, "working")
 
 
 def test_status_tells_how_a_grant_is_and_shows_no_token(stage: Stage) -> None:

@@ -1,0 +1,133 @@
+"""What is known of every account's grant, and the token that everyone may use now."""
+
+from datetime import datetime
+
+from .core.errors import CannotStart
+from .core.grant import REFRESHING, UNPROVEN, Grant, Rotated, Trouble, first_grant
+from .core.renewal import Due, renewal
+from .ports import Clock, Token, Vault
+
+
+class Grants:
+    """The grants as they were when last looked at; nobody uses a token that is not in the Vault."""
+
+    def __init__(self, vault: Vault, clock: Clock, *, jitter: float = 0.0) -> None:
+        self.refreshing: set[str] = set()
+        self.asked: set[str] = set()  # accounts for which this process has asked since it started
+        self.not_before: dict[str, datetime] = {}
+        self._vault = vault
+        self._clock = clock
+        self._jitter = jitter
+        self._started_at = clock()
+        self._known: dict[str, Grant] = {}
+        self._rejected: dict[str, int] = {}
+        self._proving: set[tuple[str, int]] = set()
+
+    def usable(self, account: str) -> Token | None:
+        """The account's access token, unless it has expired or Zalo has rejected it."""
+        grant = self._known.get(account)
+        return Token(grant.access, grant.generation) if grant is not None and self.is_good(grant) else None
+
+    def on_trial(self, account: str) -> Token | None:
+        """The token of a generation that was refused before it had ever worked: one message may try it now and then."""
+        grant = self._known.get(account)
+        if grant is None or grant.trouble is None or grant.trouble.kind != UNPROVEN:
+            return None
+        return Token(grant.access, grant.generation) if self._clock() < grant.expires_at else None
+
+    def grant(self, account: str) -> Grant | None:
+        """The account's grant."""
+        return self._known.get(account)
+
+    def all(self) -> list[Grant]:
+        """Every account's grant."""
+        return list(self._known.values())
+
+    def is_good(self, grant: Grant) -> bool:
+        """True while the access token works as far as anybody knows, whatever has become of the refresh token."""
+        return self._clock() < grant.expires_at and not self.is_rejected(grant)
+
+    def is_rejected(self, grant: Grant) -> bool:
+        """True if Zalo takes this generation's access token no more."""
+        return self._rejected.get(grant.account) == grant.generation
+
+    def is_unproven(self, grant: Grant) -> bool:
+        """True if Zalo has rejected a generation that came from a refresh and has never yet worked."""
+        return self.is_rejected(grant) and grant.was_refreshed and grant.proven_at is None
+
+    def is_due(self, grant: Grant) -> bool:
+        """True if its refresh token is to be presented now."""
+        now, account, trouble = self._clock(), grant.account, grant.trouble
+        if now < self.not_before.get(account, now):
+            return False
+        is_restarted = trouble is not None and account not in self.asked and trouble.since < self._started_at
+        is_rejected = self.is_rejected(grant)
+        due = renewal(grant, now, is_rejected=is_rejected, jitter=self._jitter, is_restarted=is_restarted)
+        return isinstance(due, Due)
+
+    def reject(self, account: str, generation: int) -> None:
+        """Zalo has rejected that generation."""
+        self._rejected[account] = generation
+
+    def trouble(self, account: str, now: datetime) -> Trouble | None:
+        """Why the account cannot send for want of a token; None exactly while there is a usable one."""
+        grant = self._known.get(account)
+        if grant is None:
+            return Trouble("missing", "there is no grant for this account", now, is_final=True)
+        if self.is_good(grant):
+            return None
+        if account in self.refreshing or grant.is_asking or self.is_due(grant):
+            return Trouble(REFRESHING, "a fresh access token is being asked for", now, is_final=False)
+        return grant.trouble or Trouble("unsent", "Zalo's token endpoint cannot be reached", now, is_final=False)
+
+    async def prove(self, account: str, generation: int) -> None:
+        """It is on record that Zalo took this generation's access token."""
+        if (account, generation) in self._proving:
+            return
+        self._proving.add((account, generation))
+        try:
+            grant = self._known.get(account)
+            while grant is not None and grant.generation == generation and grant.proven_at is None:
+                if await self.save(grant.proven(self._clock()), grant):
+                    if self._rejected.get(account) == generation:
+                        del self._rejected[account]
+                    break
+                grant = await self.look(account)
+        finally:
+            self._proving.discard((account, generation))
+
+    async def look(self, account: str) -> Grant | None:
+        """The grant as the Vault has it, and known here."""
+        grant = await self._vault.grant(account)
+        if grant is None:
+            self._known.pop(account, None)
+        else:
+            self._know(grant)
+        return grant
+
+    async def save(self, grant: Grant, before: Grant) -> bool:
+        """The grant has replaced that one, and is known here; False if another one had."""
+        is_saved = await self._vault.put_grant(grant, expected=before.version)
+        if is_saved:
+            self._know(grant)
+        return is_saved
+
+    def _know(self, grant: Grant) -> None:
+        """The grant is in use here, unless a later version is: what was read may be older than what was saved since."""
+        known = self._known.get(grant.account)
+        if known is None or known.version <= grant.version:
+            self._known[grant.account] = grant
+
+
+async def adopt(vault: Vault, account: str, pair: Rotated, now: datetime, *, may_replace: bool) -> Grant:
+    """The pair that a person brought is the account's grant; raises CannotStart while another one works."""
+    before = await vault.grant(account)
+    if before is not None and before.is_alive and not may_replace:
+        raise CannotStart(
+            f"account {account} has a working grant (generation {before.generation}); "
+            "a new one ends its chain: say --replace if that is meant"
+        )
+    grant = first_grant(account, pair, now, before=before)
+    if not await vault.put_grant(grant, expected=0 if before is None else before.version):
+        raise CannotStart(f"the grant of account {account} has just been changed by another process; look again")
+    return grant
