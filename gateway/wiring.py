@@ -17,11 +17,13 @@ from .core.receipt import Receipt
 from .core.schedule import Backoff
 from .dispatch import LEASE_MARGIN, Dispatch
 from .gates import AccountRules, Gates
+from .grants import Grants
 from .http.app import make_app, make_public_app
 from .http.doors import Doors, Limits
 from .intake import Intake
+from .logins import Logins, Registration
 from .mappings import Files, Mappings
-from .ports import Forged, Judge, Probe, Signed, Verdict
+from .ports import Forged, Judge, Observer, Probe, Signed, Vault, Verdict
 from .receipts import KEPT_FOR, Receipts
 from .storage import SqliteStore
 from .telemetry import Telemetry
@@ -40,6 +42,7 @@ class Gateway(msgspec.Struct, frozen=True):
     intake: Intake
     gates: Gates
     tokens: Tokens
+    logins: Logins
     dispatch: Dispatch
     waiting: Waiting
     receipts: Receipts
@@ -50,12 +53,13 @@ class Gateway(msgspec.Struct, frozen=True):
     async def prepare(self) -> None:
         """What the store holds is known, and what dead processes left open is concluded."""
         await self.gates.reload(now())
-        await self.tokens.reload()
+        await self.tokens.look()
         await self.dispatch.recover()
         await self.watch.look()
 
     async def drain(self) -> None:
         """Nothing new is accepted, every request under way has its outcome recorded, nobody waits any more."""
+        self.tokens.stop()
         await self.intake.drain()
         await self.dispatch.drain()
         self.waiting.close()
@@ -66,6 +70,7 @@ class Gateway(msgspec.Struct, frozen=True):
         self.receipts.stop()
         self.watch.stop()
         self.mappings.stop()
+        await self.logins.aclose()
         await self.tokens.aclose()
         await self.zalo.aclose()
 
@@ -109,19 +114,20 @@ def build(loaded: Loaded, telemetry: Telemetry, store: SqliteStore) -> Gateway:
         settings.zalo.api_url, settings.zalo.oauth_url, settings.zalo.connect_timeout, settings.zalo.read_timeout
     )
     apps = {name: App(account.app_id, account.app_secret) for name, account in settings.accounts.items()}
-    tokens = Tokens(store, zalo, apps, now, telemetry, owner=store.owner, deadline=lease)
+    grants = Grants(store, now, jitter=random.random())  # noqa: S311 - so that not all ask at once
+    tokens = Tokens(grants, store, store.journal, zalo, apps, now, telemetry, owner=store.owner, deadline=lease)
     rules = {name: AccountRules(it.max_per_second, it.quiet()) for name, it in settings.accounts.items()}
     gates = Gates(
         store,
         rules,
-        tokens.trouble,
+        grants.trouble,
         telemetry,
         probe_every=settings.delivery.probe_every,
         pause_after_uncertain=settings.delivery.pause_after_uncertain,
     )
     waiting = Waiting(store, now)
-    dispatch = _dispatch(settings, store, zalo, tokens, gates, waiting, telemetry, lease)
-    watch = _watch(settings, store, tokens, telemetry)
+    dispatch = _dispatch(settings, store, zalo, grants, tokens, gates, waiting, telemetry, lease)
+    watch = _watch(settings, store, grants, telemetry)
     intake = Intake(
         store,
         gates,
@@ -134,10 +140,13 @@ def build(loaded: Loaded, telemetry: Telemetry, store: SqliteStore) -> Gateway:
         is_busy=dispatch.is_busy,
     )
     receipts = Receipts(store, _judge(settings), waiting.tell, now, telemetry)
-    doors = _doors(settings, intake, waiting, receipts, store, gates, tokens, mappings, telemetry)
+    logins = logins_of(settings, store, zalo, telemetry)
+    doors = _doors(settings, intake, waiting, receipts, store, gates, grants, logins, mappings, telemetry)
     public_app = make_public_app(doors) if settings.server.public_port else None
     app = make_app(doors, has_public_door=public_app is not None)
-    return Gateway(app, public_app, intake, gates, tokens, dispatch, waiting, receipts, watch, mappings, zalo)
+    return Gateway(
+        app, public_app, intake, gates, tokens, logins, dispatch, waiting, receipts, watch, mappings, zalo
+    )
 
 
 def _mappings(loaded: Loaded, telemetry: Telemetry) -> Mappings:
@@ -161,6 +170,7 @@ def _dispatch(
     settings: Settings,
     store: SqliteStore,
     zalo: ZaloClient,
+    grants: Grants,
     tokens: Tokens,
     gates: Gates,
     waiting: Waiting,
@@ -171,6 +181,7 @@ def _dispatch(
     return Dispatch(
         store,
         zalo,
+        grants,
         tokens,
         gates,
         waiting.tell,
@@ -184,10 +195,10 @@ def _dispatch(
     )
 
 
-def _watch(settings: Settings, store: SqliteStore, tokens: Tokens, telemetry: Telemetry) -> Watch:
+def _watch(settings: Settings, store: SqliteStore, grants: Grants, telemetry: Telemetry) -> Watch:
     return Watch(
         store,
-        tokens.grants,
+        grants.all,
         telemetry.note_state,
         now,
         telemetry,
@@ -204,12 +215,13 @@ def _doors(
     receipts: Receipts,
     store: SqliteStore,
     gates: Gates,
-    tokens: Tokens,
+    grants: Grants,
+    logins: Logins,
     mappings: Mappings,
     telemetry: Telemetry,
 ) -> Doors:
     def trouble(account: str) -> Trouble | None:
-        grant = tokens.grant(account)
+        grant = grants.grant(account)
         return None if grant is None else grant.trouble
 
     callers = {
@@ -223,6 +235,7 @@ def _doors(
         receipts=receipts,
         ledger=store,
         gates=gates,
+        logins=logins,
         mappings=mappings,
         exposition=telemetry.exposition,
         observer=telemetry,
@@ -233,6 +246,17 @@ def _doors(
         accounts=frozenset(settings.accounts),
         trouble=trouble,
     )
+
+
+def logins_of(settings: Settings, vault: Vault, zalo: ZaloClient, observer: Observer) -> Logins:
+    """How accounts come to a grant by consent."""
+    registrations = {
+        name: Registration(it.app_id, it.app_secret, it.oa_id, it.code_verifier)
+        for name, it in settings.accounts.items()
+    }
+    deadline = settings.zalo.connect_timeout + settings.zalo.read_timeout + LEASE_MARGIN
+    oauth_url = settings.zalo.oauth_url
+    return Logins(vault, zalo, registrations, now, observer, oauth_url=oauth_url, deadline=deadline)
 
 
 def _judge(settings: Settings) -> Judge:

@@ -38,11 +38,21 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "token": (
         "zns-gateway token status",
+        "zns-gateway token login main",
         "zns-gateway token import main < grant.json",
     ),
     "token import": (
         "zns-gateway token import main < grant.json",
         "zns-gateway token import main --replace < grant.json",
+    ),
+    "token login": (
+        "zns-gateway token login main         # prints a link, waits until somebody has agreed there",
+        "zns-gateway token login main --replace --json",
+        "zns-gateway token login main --redirect-uri https://zns.example.com/zalo --paste",
+    ),
+    "token rekey": (
+        "zns-gateway token rekey              # after a new key was put first in secrets.keys",
+        "zns-gateway token rekey --json",
     ),
     "token status": (
         "zns-gateway token status",

@@ -15,10 +15,10 @@ import uvloop
 from gateway.config import Loaded
 from gateway.core.errors import CannotStart
 from gateway.core.grant import Rotated
+from gateway.grants import adopt
 from gateway.simulator import Simulator
 from gateway.storage import SqliteStore, open_store
 from gateway.telemetry import Telemetry, quiet_libraries
-from gateway.tokens import adopt
 from gateway.wiring import now, running
 from gateway.zalo.wire import read_grant
 

@@ -1,9 +1,10 @@
-"""`token import` and `token status`: the OAuth grant of each account."""
+"""`token import`, `token status` and `token rekey`: the OAuth grant of each account, and the keys that seal it."""
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from rich.markup import escape
@@ -12,12 +13,16 @@ from gateway.core.errors import CannotStart, clip
 from gateway.core.grant import Grant, Rotated
 from gateway.core.mapping_faults import nearest_to
 from gateway.gates import cure_of_credentials
-from gateway.tokens import adopt
+from gateway.grants import adopt
 from gateway.zalo.wire import read_grant
 
 from .completion import accounts
+from .login import login
 from .tables import Column, clock, hanging, is_roomy, plain, print_columns
-from .terminal import Asking, Group, now, out, pretty, with_config, with_json
+from .terminal import Asking, Group, err, fail, now, out, pretty, with_config, with_json
+
+if TYPE_CHECKING:
+    from gateway.storage import Resealed
 
 REFRESH_LIFE: Final = timedelta(days=90)
 _DAYS_FROM: Final = 3
@@ -27,6 +32,9 @@ _HOURS_FROM: Final = 3
 @click.group(cls=Group)
 def token() -> None:
     """The OAuth grant of each account."""
+
+
+token.add_command(login)
 
 
 @token.command("import")
@@ -84,6 +92,50 @@ def status(asking: Asking, is_json: bool) -> None:
     else:
         _print_table(rows, moment)
     if any(row["cure"] for row in rows):
+        raise click.exceptions.Exit(1)
+
+
+@token.command()
+@with_config
+@with_json
+@click.pass_obj
+def rekey(asking: Asking, is_json: bool) -> None:
+    """Seal the whole store anew under the first of secrets.keys, beside a running `serve` that has this key, too.
+
+    Run it again if it was interrupted. Exits 1 if somebody still seals under an older key, 2 if something opens with
+    none of the keys.
+    """
+
+    async def reseal() -> "Sequence[Resealed]":
+        store = await asking.open_store(must_exist=True)
+        try:
+            return await store.rekey()
+        finally:
+            await store.aclose()
+
+    kinds = asyncio.run(reseal())
+    if is_json:
+        click.echo(pretty(kinds))
+    else:
+        print_columns(
+            [
+                Column("sealed", [kind.kind for kind in kinds]),
+                Column("sealed anew", [str(kind.resealed) for kind in kinds]),
+                Column("opened with no key", [str(kind.unopened) for kind in kinds]),
+            ]
+        )
+    unsettled = [kind.kind for kind in kinds if not kind.is_settled]
+    if unsettled:
+        told = (
+            f"{', '.join(unsettled)}: somebody still seals under an older key; restart `serve` and run this again"
+        )
+        err.print(told, style="doubtful", markup=False)
+    unopened = [f"{kind.unopened} of {kind.kind}" for kind in kinds if kind.unopened]
+    if unopened:
+        fail(
+            f"no key in secrets.keys opens {', '.join(unopened)}: put the key back that is missing, and run this again"
+        )
+    if unsettled:
         raise click.exceptions.Exit(1)
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.core.errors import CannotStart
+from gateway.core.login import is_verifier
 
 from .faults import Place
 from .settings import Account, Callback, Caller, Delivery, Secrets, Server, Store, Zalo, is_here, sealing_key
@@ -42,6 +43,9 @@ def of_server(server: Server) -> Broken:
             "server.public_port is server.port",
             "choose another one, or 0 for one listener",
         )
+    if server.public_url and not _is_base_url(server.public_url):
+        what = "server.public_url is not the beginning of a URL"
+        yield ("server", "public_url"), what, 'write one such as "https://zns.example.com", without a query'
     if not server.host:
         yield ("server", "host"), "server.host is empty", 'write "127.0.0.1", or "0.0.0.0" for every address'
     if server.max_batch_body < server.max_body:
@@ -104,6 +108,10 @@ def of_accounts(accounts: Mapping[str, Account]) -> Broken:
                 what,
                 "copy the OA Secret Key from the app's Webhook page, or leave it out",
             )
+        if account.code_verifier and not is_verifier(account.code_verifier):
+            what = f"accounts.{name}.code_verifier is none that PKCE allows"
+            cure = "it is 43 to 128 characters of A-Z a-z 0-9 - . _ ~; leave it out for a new one at each login"
+            yield (*place, "code_verifier"), what, cure
         try:
             account.quiet()
         except ValueError as error:
@@ -144,6 +152,10 @@ def _is_url(text: str) -> bool:
         )
     except ValueError:
         return False
+
+
+def _is_base_url(text: str) -> bool:
+    return _is_url(text) and text.isascii() and not set(text) & set("?#@\\ ")
 
 
 def _is_callback_secret(text: str) -> bool:

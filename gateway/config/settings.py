@@ -25,10 +25,15 @@ class Server(msgspec.Struct, frozen=True):
     host: str = "127.0.0.1"
     port: Port = 8080
     public_port: Port = 0
+    public_url: str = ""
     wait: timedelta = timedelta(seconds=10)
     max_body: Size = 256 * 1024
     max_batch: AtLeastOne = 1000
     max_batch_body: Size = 8 * 1024 * 1024
+
+    def callback_url(self) -> str:
+        """Where Zalo sends a person back to after the consent; "" while nobody has said where we are."""
+        return f"{self.public_url.rstrip('/')}/oauth/zalo/callback" if self.public_url else ""
 
 
 class Store(msgspec.Struct, frozen=True):
@@ -79,6 +84,7 @@ class Account(msgspec.Struct, frozen=True):
     app_secret: str
     oa_id: str = ""
     webhook_secrets: list[str] = []
+    code_verifier: str = ""
     appsecret_proof: bool = False
     max_per_second: Count = 0
     urgent_reserve: Count = 0

@@ -10,6 +10,7 @@ from litestar.types import ControllerRouterHandler
 from gateway.core.errors import InvalidRequest, MethodNotAllowed, NotFound
 
 from . import problems
+from .consent import consent_handler
 from .doors import JSON, Answer, Doors, answer_of, answer_of_error
 from .events import events_handlers
 from .health import health_handlers, live_handler
@@ -29,13 +30,17 @@ def make_app(doors: Doors, *, has_public_door: bool) -> Litestar:
         _schema_handler(),
     ]
     if not has_public_door:
-        routes += [*webhook_handlers(doors), live_handler()]
+        routes += _public_handlers(doors)
     return _app(doors, routes)
 
 
 def make_public_app(doors: Doors) -> Litestar:
-    """The door that may face the internet: only what Zalo calls."""
-    return _app(doors, [*webhook_handlers(doors), live_handler()])
+    """The door that may face the internet: only what Zalo calls, and whom it sends."""
+    return _app(doors, _public_handlers(doors))
+
+
+def _public_handlers(doors: Doors) -> list[ControllerRouterHandler]:
+    return [*webhook_handlers(doors), consent_handler(doors), live_handler()]
 
 
 def _schema_handler() -> Any:

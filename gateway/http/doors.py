@@ -24,6 +24,7 @@ from gateway.core.grant import Trouble
 from gateway.core.message import Message
 from gateway.gates import Gates
 from gateway.intake import Intake
+from gateway.logins import Logins
 from gateway.mappings import Mappings
 from gateway.ports import Clock, Ledger, Observer
 from gateway.receipts import Receipts
@@ -66,6 +67,7 @@ class Doors(msgspec.Struct, frozen=True):
     receipts: Receipts
     ledger: Ledger
     gates: Gates
+    logins: Logins
     mappings: Mappings
     exposition: Callable[[], bytes]
     observer: Observer

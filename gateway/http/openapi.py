@@ -57,6 +57,7 @@ def document() -> dict[str, Any]:
             "/v1/messages/{tracking_id}": {"get": _show_message()},
             "/v1/mappings": {"get": _list_mappings()},
             "/webhooks/zalo/{account}": {"post": _webhook()},
+            "/oauth/zalo/callback": {"get": _callback()},
             "/livez": {"get": _probe("livez", "The process answers")},
             "/readyz": {"get": _readyz()},
             "/metrics": {"get": _metrics()},
@@ -206,6 +207,34 @@ def _webhook() -> dict[str, Any]:
         "responses": {
             "200": {"description": "Stored, or Zalo's empty probe"},
             **refusals(401, 404, 405, 413, 503),
+        },
+    }
+
+
+def _callback() -> dict[str, Any]:
+    told = {
+        200: "The account has its grant",
+        400: "A parameter is missing, repeated or unreadable",
+        403: "Zalo sent an error instead of a code",
+        409: "Another Official Account, or the account has a working grant",
+        410: "No login waits for this state",
+        422: "Zalo refused the code",
+        503: "Zalo or the store cannot be reached, or Zalo's answer was lost",
+    }
+    page = {"content": {"text/html": {"schema": {"type": "string"}}}}
+    return {
+        "tags": ["zalo"],
+        "operationId": "finishLogin",
+        "summary": "Where Zalo sends a person after the consent of `token login`",
+        "description": "A page for people, in English and Vietnamese. Each state works once.",
+        "parameters": [
+            parameter("state", "query", "The state of the link"),
+            parameter("code", "query", "The code that Zalo gives, once"),
+            parameter("oa_id", "query", "The Official Account that consented"),
+        ],
+        "responses": {
+            **{str(status): {"description": description, **page} for status, description in told.items()},
+            **refusals(405),
         },
     }
 

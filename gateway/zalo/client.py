@@ -14,8 +14,9 @@ import httpx
 import msgspec
 
 from gateway import __version__
-from gateway.core import delivery, grant
+from gateway.core import delivery, grant, login
 from gateway.core.delivery import Quota
+from gateway.ports import Heard
 
 from . import codes, wire
 from .connections import Broken, Connections, Loss, NotSent, Origin, Unsent
@@ -233,6 +234,23 @@ class ZaloClient:
         if journal is not None:
             journal(heard.status_code, _body(heard))
         return wire.read_grant(heard.status_code, _body(heard), refresh_token)
+
+    def read(self, heard: Heard, refresh_token: str) -> grant.RefreshResult:
+        """What an answer that was written down makes of the grant whose refresh token was presented."""
+        return wire.read_grant(heard.status, heard.body, refresh_token)
+
+    async def exchange(self, *, app_id: str, app_secret: str, code: str, verifier: str) -> login.ExchangeResult:
+        """What became of one presentation of an authorization code, which works once. Source: docs/zalo.md §3.4"""
+        if not wire.is_usable_token(app_secret):
+            return grant.Refused("the app secret holds what no header can carry")
+        form = {"code": code, "app_id": app_id, "grant_type": "authorization_code", "code_verifier": verifier}
+        request = self._token.post(urlencode(form).encode(), (b"secret_key", app_secret.encode()))
+        heard = await self._exchange(request)
+        if isinstance(heard, Unsent):
+            return grant.NotPresented(heard.value)
+        if isinstance(heard, Loss):
+            return grant.Lost(heard.value)
+        return wire.read_exchange(heard.status_code, _body(heard), code, private=(verifier, app_secret))
 
     async def aclose(self) -> None:
         """Every connection is closed. Exchanges under way end as uncertain, later ones as not sent."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.core import delivery, grant
+from gateway.core import delivery, grant, login
 from gateway.core.delivery import DeliveryError, Quota, Reason, Scope, Until, Wait, ZaloWord
 
 from . import codes
@@ -294,7 +294,7 @@ def read_quota(status: int, body: bytes) -> Quota | Unclear:
 # Refreshing
 
 
-def read_grant(status: int, body: bytes, presented: str) -> grant.RefreshResult:
+def read_grant(status: int, body: bytes, presented: str, *, private: Collection[str] = ()) -> grant.RefreshResult:
     """What the token endpoint's answer makes of the grant whose refresh token was `presented`.
 
     The HTTP status says little (errors come with 200), so the body decides below 500. Source: docs/zalo.md §3.3
@@ -311,12 +311,23 @@ def read_grant(status: int, body: bytes, presented: str) -> grant.RefreshResult:
     if number == DEAD_REFRESH_TOKEN:
         return grant.Dead("Zalo knows this refresh token no more: it is used up, expired or was never issued")
     if number is not None and number != 0:
-        return grant.Refused(_refusal(answer, presented), number)
+        return grant.Refused(_refusal(answer, (presented, *private)), number)
     has_tokens = any(answer.get(name) for name in ("access_token", "refresh_token"))
     names_error = any(answer.get(name) for name in ("error_name", "error_reason", "error_description"))
     if not has_tokens and (names_error or (isinstance(answer.get("error"), str) and number is None)):
-        return grant.Refused(_refusal(answer, presented), None)
+        return grant.Refused(_refusal(answer, (presented, *private)), None)
     return grant.Lost("incomplete-grant" if has_tokens else "unreadable-answer")
+
+
+def read_exchange(status: int, body: bytes, code: str, *, private: Collection[str] = ()) -> login.ExchangeResult:
+    """What the token endpoint's answer makes of an authorization code; no answer can be asked for again.
+
+    `private` are values that were sent and that Zalo's words may echo. Source: docs/zalo.md §3.4
+    """
+    result = read_grant(status, body, code, private=private)
+    if isinstance(result, grant.Dead):
+        return grant.Refused("Zalo knows this code no more", DEAD_REFRESH_TOKEN)
+    return result
 
 
 def _read_pair(answer: Mapping[str, Any], presented: str) -> grant.Rotated | None:
@@ -332,7 +343,7 @@ def _read_pair(answer: Mapping[str, Any], presented: str) -> grant.Rotated | Non
     return grant.Rotated(grant.AccessToken(access), grant.RefreshToken(refresh), life)
 
 
-def _refusal(answer: Mapping[str, Any], presented: str) -> str:
+def _refusal(answer: Mapping[str, Any], private: Collection[str]) -> str:
     names = ("error_name", "error_reason", "error_description", "message", "error")
-    said = [shown(answer.get(name), (presented,)) for name in names]
+    said = [shown(answer.get(name), private) for name in names]
     return "; ".join(text for text in said if text) or "Zalo gave no reason"

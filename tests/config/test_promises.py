@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.config.toml import DIGEST, SEALING, WHOLE, faults, the_fault
+from tests.config.toml import DIGEST, SEALING, WHOLE, faults, settings, the_fault
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,12 @@ from tests.config.toml import DIGEST, SEALING, WHOLE, faults, the_fault
         ('[server]\nwait = "61s"', "server.wait is longer than 60s"),
         ("[server]\npublic_port = 8080", "server.public_port is server.port"),
         ('[server]\nhost = ""', "server.host is empty"),
+        ('[server]\npublic_url = "zns.example.com"', "server.public_url is not the beginning of a URL"),
+        (
+            '[server]\npublic_url = "https://zns.example.com/?a=b"',
+            "server.public_url is not the beginning of a URL",
+        ),
+        ('[server]\npublic_url = "https://me@zns.example.com"', "server.public_url is not the beginning of a URL"),
         ('[server]\nmax_batch_body = "1KiB"', "smaller than server.max_body"),
         ('[store]\nurl = "redis://localhost/0"', "this version keeps its messages in SQLite only"),
         ('[store]\nurl = "gateway.db"', "names no store"),
@@ -28,6 +34,8 @@ from tests.config.toml import DIGEST, SEALING, WHOLE, faults, the_fault
         ('[accounts.b]\napp_secret = "s"\napp_id = " "', "accounts.b.app_id is empty"),
         ('[accounts.b]\napp_id = "1"\napp_secret = ""', "accounts.b.app_secret is empty"),
         ('[accounts.b]\napp_id = "1"\napp_secret = "s"\nwebhook_secrets = ["x", ""]', "anybody could sign with"),
+        (f'[accounts.b]\napp_id = "1"\napp_secret = "s"\ncode_verifier = "{"v" * 42}"', "none that PKCE allows"),
+        (f'[accounts.b]\napp_id = "1"\napp_secret = "s"\ncode_verifier = "{"v" * 42}+"', "none that PKCE allows"),
         ('[accounts.b]\napp_id = "1"\napp_secret = "s"\nquiet_hours = "22-06"', "no stretch of a day"),
         ('[accounts.b]\napp_id = "1"\napp_secret = "s"\nquiet_hours = "06:00-06:00"', "no stretch of a day"),
         (
@@ -58,6 +66,23 @@ def test_a_sealing_key_is_base64_of_32_bytes_and_is_not_told(tmp_path: Path, key
     assert told.startswith("2: secrets.keys")
     assert "urandom" in told
     assert SEALING[:-4] not in told
+
+
+def test_a_code_verifier_that_is_none_is_not_told(tmp_path: Path) -> None:
+    verifier = "secret-but-too-short"
+    assert verifier not in the_fault(tmp_path, f'code_verifier = "{verifier}"')
+
+
+@pytest.mark.parametrize(
+    ("url", "callback"),
+    [
+        ("", ""),
+        ("https://zns.example.com", "https://zns.example.com/oauth/zalo/callback"),
+        ("https://example.com/zns/", "https://example.com/zns/oauth/zalo/callback"),
+    ],
+)
+def test_the_callback_lies_below_the_public_url(tmp_path: Path, url: str, callback: str) -> None:
+    assert settings(tmp_path, f'[server]\npublic_url = "{url}"').server.callback_url() == callback
 
 
 def test_what_has_no_default_must_be_there(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import msgspec
 from .wire import Reply
 
 PROBLEM = b"application/problem+json"
+PAGE = b"text/html"
+_PAGE_STATUSES = (400, 410)  # nobody here knows the state of a login
 _MEMBERS = {"type": str, "title": str, "status": int, "detail": str, "code": str, "retryable": bool}
 _MAY_BE_503 = {"not-accepted", "unavailable"}
 _MASKED = re.compile(r"84\*{5}[0-9]{4}")
@@ -43,11 +45,21 @@ class Judge:
                 return Verdict(f"says JSON and is not: {error}")
         code = str(body.get("code", "")) if isinstance(body, dict) else ""
         complaint = (
-            self._wrong_problem(reply, media_type, body)
+            (self._wrong_page(reply) if media_type == PAGE else self._wrong_problem(reply, media_type, body))
             or self._wrong_body(reply, body)
             or _server_error(reply, code)
         )
         return Verdict(complaint, code)
+
+    @staticmethod
+    def _wrong_page(reply: Reply) -> str | None:
+        """The end of a consent is told to a person: on a page that loads and runs nothing."""
+        if reply.status not in _PAGE_STATUSES:
+            return f"{reply.status} is a page"
+        is_strict = (reply.header(b"content-security-policy") or b"").startswith(b"default-src 'none'")
+        return (
+            None if is_strict and b"<script" not in reply.body.lower() else "a page that may load or run something"
+        )
 
     @staticmethod
     def _wrong_problem(reply: Reply, media_type: bytes, body: Any) -> str | None:
