@@ -7,7 +7,7 @@ import msgspec
 
 from .core.caller import Bucket
 from .core.delivery import Accepted, Deferred, Outcome, Reason, Refused, Scope, Uncertain, Until
-from .core.grant import LOST, REFRESHING, UNPROVEN, Trouble
+from .core.grant import LOST, REFRESHING, REFUSED, UNPROVEN, Trouble
 from .core.hold import Hold
 from .core.message import Message
 from .core.schedule import QuietHours, earliest_try
@@ -211,6 +211,8 @@ def cure_of(trouble: Trouble, account: str) -> str:
     """What a person can do about the trouble of an account's grant: the exact command, where there is one."""
     if trouble.is_final or trouble.kind == LOST:
         return cure_of_credentials(account)
+    if trouble.kind == REFUSED:
+        return f"look at accounts.{account}.app_id and app_secret, and at the app at Zalo; it is asked for again by itself"
     return "nothing to do: it is asked for again by itself"
 
 

@@ -2,7 +2,9 @@
 
 from datetime import datetime
 
-from .core.errors import CannotStart
+import msgspec
+
+from .core.errors import CannotOpen, CannotStart
 from .core.grant import REFRESHING, UNPROVEN, Grant, Rotated, Trouble, first_grant
 from .core.renewal import Due, renewal
 from .ports import Clock, Token, Vault
@@ -15,6 +17,7 @@ class Grants:
         self.refreshing: set[str] = set()
         self.asked: set[str] = set()  # accounts for which this process has asked since it started
         self.not_before: dict[str, datetime] = {}
+        self.put_off: dict[str, tuple[datetime, str]] = {}  # since when a refresh cannot be begun, and why
         self._vault = vault
         self._clock = clock
         self._jitter = jitter
@@ -22,6 +25,7 @@ class Grants:
         self._known: dict[str, Grant] = {}
         self._rejected: dict[str, int] = {}
         self._proving: set[tuple[str, int]] = set()
+        self._sealed: dict[str, Trouble] = {}
 
     def usable(self, account: str) -> Token | None:
         """The account's access token, unless it has expired or Zalo has rejected it."""
@@ -72,13 +76,18 @@ class Grants:
     def trouble(self, account: str, now: datetime) -> Trouble | None:
         """Why the account cannot send for want of a token; None exactly while there is a usable one."""
         grant = self._known.get(account)
+        if grant is None and account in self._sealed:
+            return self._sealed[account]
         if grant is None:
             return Trouble("missing", "there is no grant for this account", now, is_final=True)
         if self.is_good(grant):
             return None
         if account in self.refreshing or grant.is_asking or self.is_due(grant):
             return Trouble(REFRESHING, "a fresh access token is being asked for", now, is_final=False)
-        return grant.trouble or Trouble("unsent", "Zalo's token endpoint cannot be reached", now, is_final=False)
+        if grant.trouble is not None:
+            return grant.trouble
+        since, cause = self.put_off.get(account, (now, "it has not been asked for yet"))
+        return Trouble("unsent", f"a fresh access token could not be asked for ({cause})", since, is_final=False)
 
     async def prove(self, account: str, generation: int) -> None:
         """It is on record that Zalo took this generation's access token."""
@@ -97,8 +106,14 @@ class Grants:
             self._proving.discard((account, generation))
 
     async def look(self, account: str) -> Grant | None:
-        """The grant as the Vault has it, and known here."""
-        grant = await self._vault.grant(account)
+        """The grant as the Vault has it, and known here; raises CannotOpen where no key opens it."""
+        try:
+            grant = await self._vault.grant(account)
+        except CannotOpen as error:
+            self._known.pop(account, None)
+            self._sealed.setdefault(account, Trouble("sealed", error.detail, self._clock(), is_final=True))
+            raise
+        self._sealed.pop(account, None)
         if grant is None:
             self._known.pop(account, None)
         else:
@@ -121,13 +136,23 @@ class Grants:
 
 async def adopt(vault: Vault, account: str, pair: Rotated, now: datetime, *, may_replace: bool) -> Grant:
     """The pair that a person brought is the account's grant; raises CannotStart while another one works."""
-    before = await vault.grant(account)
+    try:
+        before = await vault.grant(account)
+    except CannotOpen as error:
+        if not may_replace:
+            raise CannotStart(
+                f"{error.detail}: put the key back, or say --replace if the grant of {account} is to be given up"
+            ) from error
+        before = None
     if before is not None and before.is_alive and not may_replace:
         raise CannotStart(
             f"account {account} has a working grant (generation {before.generation}); "
             "a new one ends its chain: say --replace if that is meant"
         )
+    version = await vault.version(account)
     grant = first_grant(account, pair, now, before=before)
-    if not await vault.put_grant(grant, expected=0 if before is None else before.version):
+    if before is None:  # of one that does not open the generation is not known, but never above its version
+        grant = msgspec.structs.replace(grant, generation=version + 1, version=version + 1)
+    if not await vault.put_grant(grant, expected=version if before is None else before.version):
         raise CannotStart(f"the grant of account {account} has just been changed by another process; look again")
     return grant

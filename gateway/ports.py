@@ -167,6 +167,9 @@ class Vault(Protocol):
     async def grant(self, account: str) -> Grant | None:
         """The account's grant as it now stands."""
 
+    async def version(self, account: str) -> int:
+        """The version of the account's grant, also of one that does not open; 0 if there is none."""
+
     async def put_grant(self, grant: Grant, *, expected: int) -> bool:
         """The grant has replaced the one of version `expected` (0: there was none); False, and no change, if not."""
 

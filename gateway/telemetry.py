@@ -37,7 +37,7 @@ _FIELDS: Final = (
     "signal",
     "outcome",
 )
-_SERIOUS: Final = frozenset({"held", "store-unavailable", "template-blocked", "letter-sealed"})
+_SERIOUS: Final = frozenset({"held", "store-unavailable", "template-blocked", "letter-sealed", "grant-sealed"})
 
 
 class Telemetry:

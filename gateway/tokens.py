@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from .core.errors import CannotOpen, Unavailable
-from .core.grant import UNPROVEN, Grant, Intent, Lost, NotPresented, RefreshResult, Rotated, Trouble
+from .core.grant import UNPROVEN, Dead, Grant, Intent, Lost, NotPresented, RefreshResult, Refused, Rotated, Trouble
 from .grants import Grants
 from .ports import Clock, Issuer, Journal, Observer, Vault, Write
 
@@ -66,12 +66,18 @@ class Tokens:
         self._refreshing: dict[str, asyncio.Task[None]] = {}
         self._unasked: dict[str, set[Intent]] = {}
         self._asking_since: dict[str, tuple[Intent, float]] = {}
+        self._sealed: set[str] = set()
         self._is_stopping = False
 
     async def look(self) -> None:
         """What other processes did to the grants is known here, and what is due to be renewed is being renewed."""
         for account in self._apps:
-            grant = await self._grants.look(account)
+            try:
+                grant = await self._grants.look(account)
+            except CannotOpen as error:
+                self._note_sealed(account, error)
+                continue
+            self._sealed.discard(account)
             if grant is None or account in self._refreshing:
                 continue
             if grant.is_asking and not self._is_unasked(grant):
@@ -161,7 +167,8 @@ class Tokens:
         if found is None or not self._is_due(found):
             return
         grant, now = self._unspent(found), self._clock()
-        if self._grants.is_unproven(grant) and now < grant.expires_at:
+        is_told = grant.trouble is not None and grant.trouble.kind == UNPROVEN
+        if self._grants.is_unproven(grant) and not is_told and now < grant.expires_at:
             await self._grants.save(grant.troubled(Trouble(UNPROVEN, _UNPROVEN, now, is_final=True)), found)
             return
         # All that can fail is done before the intent: then only the network lies between us and the new pair.
@@ -190,8 +197,10 @@ class Tokens:
     async def _keep(self, intended: Grant, result: RefreshResult) -> None:
         """What Zalo answered is durable, however long the store takes to come back."""
         now, account, before = self._clock(), intended.account, intended
+        self._grants.put_off.pop(account, None)
         if isinstance(result, NotPresented):
             self._grants.not_before[account] = now + _SOON
+            self._grants.put_off[account] = now, result.cause
         while True:
             try:
                 if await self._grants.save(before.concluded(result, now), before):
@@ -199,13 +208,15 @@ class Tokens:
                 current = await self._grants.look(account)
             except Unavailable:
                 self._observer.fact("store-unavailable", doing="keep-grant", account=account)
+                if self._is_stopping and (not isinstance(result, Rotated) or self._journal.read(intended)):
+                    return  # whoever comes next reads it from the journal; of anything else nothing is lost
                 await asyncio.sleep(_SAVE_AGAIN_S)
                 continue
             if current is None or not _still_counts(result, intended, current):
                 break
             before = current
         self._journal.drop(intended)
-        self._observer.fact("refreshed", account=account, outcome=type(result).__name__.lower())
+        self._tell(account, result)
 
     # -- what others left --
 
@@ -227,8 +238,14 @@ class Tokens:
         if not await self._grants.save(grant.concluded(result, now), grant):
             return False
         self._journal.drop(grant)
-        self._observer.fact("refreshed", account=grant.account, outcome=type(result).__name__.lower())
+        self._tell(grant.account, result)
         return True
+
+    def _note_sealed(self, account: str, error: CannotOpen) -> None:
+        if account not in self._sealed:
+            self._sealed.add(account)
+            cure = "put the key back into secrets.keys, or bring a new grant with --replace"
+            self._observer.fact("grant-sealed", account=account, cause=error.detail, cure=cure)
 
     def _is_unasked(self, grant: Grant) -> bool:
         """True if the intent is one of ours whose writing could not be confirmed, so that nothing was asked."""
@@ -241,8 +258,19 @@ class Tokens:
         # Its version is the one that is on record: what follows replaces it.
         return msgspec.structs.replace(grant.withdrawn(grant.trouble), version=grant.version)
 
+    def _tell(self, account: str, result: RefreshResult) -> None:
+        cause = None
+        if isinstance(result, Dead | Refused):
+            cause = result.detail
+        elif isinstance(result, Lost | NotPresented):
+            cause = result.cause
+        self._observer.fact("refreshed", account=account, outcome=type(result).__name__.lower(), cause=cause)
+
     def _put_off(self, account: str, outcome: str, cause: str) -> None:
-        self._grants.not_before[account] = self._clock() + _SOON
+        now = self._clock()
+        since, _ = self._grants.put_off.get(account, (now, ""))
+        self._grants.not_before[account] = now + _SOON
+        self._grants.put_off[account] = since, cause
         self._observer.fact("refreshed", account=account, outcome=outcome, cause=cause)
 
 

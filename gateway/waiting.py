@@ -1,12 +1,14 @@
 """Who waits for what becomes of a message: the callers of `POST /v1/events`."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from .core.delivery import Reason
 from .core.errors import Unavailable
+from .core.hold import Hold
 from .core.message import Message
 from .ports import Clock, Ledger
 
@@ -20,12 +22,17 @@ def _give_up(waiter: "asyncio.Future[Message | None]") -> None:
         waiter.set_result(None)
 
 
+Held = Callable[[Message, datetime], Hold | None]
+"""What holds the message at that time."""
+
+
 class Waiting:
     """Wakes those who wait for a message when it has changed."""
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, held: Held) -> None:
         self._ledger = ledger
         self._clock = clock
+        self._held = held
         self._waiters: dict[str, set[asyncio.Future[Message | None]]] = {}
         self._is_closed = False
 
@@ -69,6 +76,9 @@ class Waiting:
             return True
         if not message.state.is_waiting:
             return False
+        if (hold := self._held(message, self._clock())) is not None:
+            # As it is now, and not as it was when the message began to wait: a refresh may have come to nothing.
+            return hold.until is not None and hold.until <= self._clock() + timedelta(seconds=left_s)
         if message.next_attempt_at is None:
             return message.reason in _OWN_TURN
         return message.next_attempt_at <= self._clock() + timedelta(seconds=left_s)

@@ -125,7 +125,7 @@ def build(loaded: Loaded, telemetry: Telemetry, store: SqliteStore) -> Gateway:
         probe_every=settings.delivery.probe_every,
         pause_after_uncertain=settings.delivery.pause_after_uncertain,
     )
-    waiting = Waiting(store, now)
+    waiting = Waiting(store, now, gates.hold_on)
     dispatch = _dispatch(settings, store, zalo, grants, tokens, gates, waiting, telemetry, lease)
     watch = _watch(settings, store, grants, telemetry)
     intake = Intake(

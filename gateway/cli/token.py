@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from rich.markup import escape
 
-from gateway.core.errors import CannotStart, clip
+from gateway.core.errors import CannotOpen, CannotStart, clip
 from gateway.core.grant import Grant, Rotated
 from gateway.core.mapping_faults import nearest_to
-from gateway.gates import cure_of_credentials
+from gateway.gates import cure_of, cure_of_credentials
 from gateway.grants import adopt
+from gateway.ports import Vault
 from gateway.zalo.wire import read_grant
 
 from .completion import accounts
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.storage import Resealed
 
 REFRESH_LIFE: Final = timedelta(days=90)
+_OLD_CONSENT_DAYS: Final = 60
 _DAYS_FROM: Final = 3
 _HOURS_FROM: Final = 3
 
@@ -76,12 +78,12 @@ def status(asking: Asking, is_json: bool) -> None:
     """
     loaded = asking.load_for_store()
 
-    async def look() -> dict[str, Grant | None]:
+    async def look() -> dict[str, Grant | CannotOpen | None]:
         if not asking.has_store(loaded.settings.store.url):
             return dict.fromkeys(loaded.settings.accounts)  # nothing was ever imported, and looking makes no store
         store = await asking.open_store(loaded)
         try:
-            return {name: await store.grant(name) for name in loaded.settings.accounts}
+            return {name: await _grant(store, name) for name in loaded.settings.accounts}
         finally:
             await store.aclose()
 
@@ -139,8 +141,18 @@ def rekey(asking: Asking, is_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _row(account: str, grant: Grant | None, moment: datetime) -> dict[str, Any]:
+async def _grant(store: Vault, account: str) -> Grant | CannotOpen | None:
+    try:
+        return await store.grant(account)
+    except CannotOpen as error:
+        return error
+
+
+def _row(account: str, grant: Grant | CannotOpen | None, moment: datetime) -> dict[str, Any]:
     """What is told of one account; no token is in it."""
+    if isinstance(grant, CannotOpen):
+        cure = f"put the key back into secrets.keys, or: {cure_of_credentials(account)}"
+        return {"account": account, "health": "sealed", "detail": grant.detail, "cure": cure}
     if grant is None:
         cure = cure_of_credentials(account).replace(" --replace", "")
         return {"account": account, "health": "missing", "detail": "no grant was ever imported", "cure": cure}
@@ -154,11 +166,23 @@ def _row(account: str, grant: Grant | None, moment: datetime) -> dict[str, Any]:
         "refreshed_at": grant.obtained_at,
         "access_expires_at": grant.expires_at,
         "refresh_expires_at": grant.obtained_at + REFRESH_LIFE,
+        "consented_at": grant.consented_at,
         "has_worked": grant.proven_at is not None,
-        "detail": None if trouble is None else trouble.detail,
+        "detail": _old_consent(grant, moment) if trouble is None else trouble.detail,
         "since": None if trouble is None else trouble.since,
-        "cure": cure_of_credentials(account) if trouble is not None and trouble.is_final else None,
+        "cure": None if is_working or trouble is None else cure_of(trouble, account),
     }
+
+
+def _old_consent(grant: Grant, moment: datetime) -> str | None:
+    """That the consent should be given anew, before Zalo ends it; whether a refresh prolongs it is not certain."""
+    days = (moment - grant.consented_at).days
+    if days < _OLD_CONSENT_DAYS:
+        return None
+    return (
+        f"the consent is {days} days old, and may end after three months: zns-gateway token login "
+        f"{grant.account} --replace"
+    )
 
 
 def _print_table(rows: list[dict[str, Any]], moment: datetime) -> None:

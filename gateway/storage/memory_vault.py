@@ -27,6 +27,10 @@ class MemoryVault:
         self._check()
         return self._grants.get(account)
 
+    async def version(self, account: str) -> int:
+        self._check()
+        return self._grants[account].version if account in self._grants else 0
+
     async def put_grant(self, grant: Grant, *, expected: int) -> bool:
         self._check()
         before = self._grants.get(grant.account)

@@ -172,6 +172,10 @@ class SqliteStore:
         row = await self._row("SELECT version, body FROM credential WHERE account = ?", account)
         return None if row is None else self._records.open_grant(account, *row)
 
+    async def version(self, account: str) -> int:
+        row = await self._row("SELECT version FROM credential WHERE account = ?", account)
+        return 0 if row is None else row[0]
+
     async def put_grant(self, grant: Grant, *, expected: int) -> bool:
         sealed = self._records.seal_grant(grant)
         return await self._commits.submit(

@@ -26,6 +26,13 @@ async def test_what_was_put_is_there_in_every_field(store: Store) -> None:
     assert await store.grant("main") == grant
 
 
+async def test_a_version_is_known_without_opening_anything(store: Store) -> None:
+    assert await store.version("main") == 0
+    grant = make_grant()
+    assert await store.put_grant(grant, expected=0)
+    assert await store.version("main") == grant.version
+
+
 async def test_the_first_one_only_where_there_is_none(store: Store) -> None:
     first = make_grant(version=1)
     assert await store.put_grant(first, expected=0)

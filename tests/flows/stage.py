@@ -26,7 +26,7 @@ from gateway.core.delivery import (
     Wait,
     ZaloWord,
 )
-from gateway.core.errors import Unavailable
+from gateway.core.errors import CannotOpen, Unavailable
 from gateway.core.event import Event
 from gateway.core.grant import (
     AccessToken,
@@ -133,6 +133,7 @@ class Store(MemoryStore):
 
     def __init__(self, is_dead: Callable[[str], bool] = lambda _: False) -> None:
         self.dead: set[str] = set()
+        self.sealed: set[str] = set()
         super().__init__(lambda owner: owner in self.dead or is_dead(owner))
         self.fails: set[str] = set()
         self.loses: set[str] = set()
@@ -193,6 +194,8 @@ class Store(MemoryStore):
         return found
 
     async def grant(self, account: str) -> Grant | None:
+        if account in self.sealed:
+            raise CannotOpen("no key in secrets.keys opens grant")
         return await self._do("grant", super().grant(account))
 
     async def put_grant(self, grant: Grant, *, expected: int) -> bool:
@@ -466,7 +469,7 @@ class House:
             probe_every=PROBE_EVERY,
             pause_after_uncertain=pause_after_uncertain,
         )
-        self.waiting = Waiting(self.store, self.clock)
+        self.waiting = Waiting(self.store, self.clock, self.gates.hold_on)
         self.dispatch = Dispatch(
             self.store,
             self.zalo,

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.core.delivery import Reason, State
 from gateway.core.errors import CannotOpen, Unavailable
+from gateway.core.grant import Refused as RefusedRefresh
 from gateway.core.message import Letter, Message, received
 from gateway.core.receipt import Receipt
 from gateway.gates import AccountRules
@@ -110,6 +111,23 @@ async def test_a_request_that_is_held_up_past_the_expiry_never_leaves() -> None:
     message = await held_up(house, 3 * SECOND)
     assert message.state is State.EXPIRED
     assert house.zalo.requests == []
+
+
+async def test_who_waits_for_a_refresh_that_comes_to_nothing_is_answered_soon() -> None:
+    house = await House().open()
+    house.issuer.script = [RefusedRefresh("busy")]
+    opening = house.issuer.hold_back()
+    house.grants.reject("main", 1)
+    await house.tokens.look()
+    taken = await house.post()
+    begun = asyncio.get_running_loop().time()
+    waiting = asyncio.create_task(house.waiting.outcome(taken.message, timedelta(seconds=60)))
+    await settled()
+    assert not waiting.done()
+    opening.set()
+    message = await waiting
+    assert asyncio.get_running_loop().time() - begun < 2
+    assert (message.state, message.reason) == (State.QUEUED, Reason.CREDENTIALS)
 
 
 async def test_what_comes_while_a_refresh_is_under_way_waits_as_queued_and_burns_no_attempt() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.core.errors import CannotStart
 from gateway.core.grant import Dead, Grant, Lost, NotPresented, RefreshResult, Refused, Rotated, first_grant
+from gateway.gates import AccountRules
 from gateway.grants import adopt
 from gateway.ports import Token
 from gateway.tokens import LEASE_MARGIN
@@ -499,6 +500,52 @@ async def test_an_unproven_generation_that_has_expired_is_refreshed() -> None:
     await house.tokens.renew("main", 1)
     house.clock.turn(TOKEN_LIFE)
     assert value(await fresh(house.tokens)) == "access-3"
+
+
+async def test_an_unproven_generation_whose_time_has_come_is_renewed_and_not_told_again_and_again() -> None:
+    house = await House().open()
+    await house.tokens.renew("main", 1)
+    await house.tokens.renew("main", 2)
+    told = await in_vault(house)
+    for _ in range(3):
+        await fresh(house.tokens)
+    assert (await in_vault(house)).version == told.version
+    house.clock.turn(TOKEN_LIFE * 2 / 3)
+    assert value(await fresh(house.tokens)) == "access-3"
+
+
+async def test_a_grant_that_does_not_open_stops_its_account_alone_and_may_be_given_up_on_purpose() -> None:
+    house = await House(rules={"main": AccountRules(), "other": AccountRules()}).open()
+    await house.store.put_grant(first_grant("other", pair(5), NOON, before=None), expected=0)
+    house.store.sealed.add("main")
+    house.clock.turn(TOKEN_LIFE)
+    await house.tokens.look()
+    await house.tokens.look()
+    assert trouble_of(house) == ("sealed", True)
+    assert len(house.notes.named("grant-sealed")) == 1
+    await fresh(house.tokens, "other")
+    assert house.grants.usable("other") is not None
+    with pytest.raises(CannotStart, match="--replace"):
+        await adopt(house.store, "main", pair(9), house.clock(), may_replace=False)
+    grant = await adopt(house.store, "main", pair(9), house.clock(), may_replace=True)
+    assert (grant.generation, grant.version) == (2, 2)
+    house.store.sealed.clear()
+    assert value(await fresh(house.tokens)) == "access-9"
+    assert trouble_of(house) is None
+
+
+async def test_a_new_pair_that_is_in_the_journal_does_not_hold_up_the_end_of_the_process() -> None:
+    house = await worn()
+    house.issuer.on_refresh = lambda _: _fail_saving(house.store)
+    asking = asyncio.create_task(fresh(house.tokens))
+    await settled()
+    await asyncio.wait_for(house.tokens.aclose(), 10)
+    await asking
+    house.store.fails.clear()
+    house.store.dead.add("us")
+    after = await replica(house, "anew").open()
+    assert value(await fresh(after.tokens)) == "access-2"
+    assert house.issuer.presented == ["refresh-1"]
 
 
 async def test_the_proof_is_not_lost_to_somebody_else_s_writing() -> None:
