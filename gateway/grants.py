@@ -26,6 +26,7 @@ class Grants:
         self._rejected: dict[str, int] = {}
         self._proving: set[tuple[str, int]] = set()
         self._sealed: dict[str, Trouble] = {}
+        self._missing_since: dict[str, datetime] = {}
 
     def usable(self, account: str) -> Token | None:
         """The account's access token, unless it has expired or Zalo has rejected it."""
@@ -79,7 +80,8 @@ class Grants:
         if grant is None and account in self._sealed:
             return self._sealed[account]
         if grant is None:
-            return Trouble("missing", "there is no grant for this account", now, is_final=True)
+            since = self._missing_since.setdefault(account, now)
+            return Trouble("missing", "there is no grant for this account", since, is_final=True)
         if self.is_good(grant):
             return None
         if account in self.refreshing or grant.is_asking or self.is_due(grant):
@@ -129,6 +131,7 @@ class Grants:
 
     def _know(self, grant: Grant) -> None:
         """The grant is in use here, unless a later version is: what was read may be older than what was saved since."""
+        self._missing_since.pop(grant.account, None)
         known = self._known.get(grant.account)
         if known is None or known.version <= grant.version:
             self._known[grant.account] = grant
