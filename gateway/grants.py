@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from .core.errors import CannotOpen, CannotStart
-from .core.grant import REFRESHING, UNPROVEN, Grant, Rotated, Trouble, first_grant
+from .core.grant import REFRESHING, UNPROVEN, Grant, Rotated, Trouble, first_grant, was_here
 from .core.renewal import Due, renewal
 from .ports import Clock, Token, Vault
 
@@ -147,6 +147,10 @@ async def adopt(vault: Vault, account: str, pair: Rotated, now: datetime, *, may
                 f"{error.detail}: put the key back, or say --replace if the grant of {account} is to be given up"
             ) from error
         before = None
+    if before is not None and was_here(pair, before):
+        raise CannotStart(
+            f"this refresh token was given to account {account} before, and may be spent: take a new pair from Zalo"
+        )
     if before is not None and before.is_alive and not may_replace:
         raise CannotStart(
             f"account {account} has a working grant (generation {before.generation}); "

@@ -150,7 +150,7 @@ class Tokens:
         length = self._deadline + LEASE_MARGIN
         while True:
             grant = await self._grants.look(account)
-            if grant is None or not (grant.is_asking or self._is_due(grant)):
+            if grant is None or self._is_stopping or not (grant.is_asking or self._is_due(grant)):
                 return False
             if not grant.is_asking or self._is_unasked(grant):
                 now = self._clock()
@@ -213,7 +213,8 @@ class Tokens:
                 await asyncio.sleep(_SAVE_AGAIN_S)
                 continue
             if current is None or not _still_counts(result, intended, current):
-                break
+                self._observer.fact("refreshed", account=account, outcome="superseded")
+                return  # what came stays in the journal until the next refresh
             before = current
         self._journal.drop(intended)
         self._tell(account, result)

@@ -4,6 +4,7 @@ A refresh token can be spent once. So every presentation is an Intent, written d
 and a generation is presented at most twice: once normally, once as the last chance.
 """
 
+import hashlib
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
@@ -11,6 +12,7 @@ import msgspec
 
 MIN_LIFE: Final = timedelta(seconds=1)
 MAX_LIFE: Final = timedelta(seconds=10_000_000)
+_MOST_SEEDS: Final = 31
 
 
 class Secret(msgspec.Struct, frozen=True):
@@ -106,7 +108,8 @@ class Grant(msgspec.Struct, frozen=True):
 
     `proven_at` is when Zalo first took the access token; a generation that was refreshed and never worked is
     not refreshed again because of -124. `consented_at` is when a person last gave consent, and `was_refreshed` says
-    that this generation is not what that person brought.
+    that this generation is not what that person brought. `seeds` are digests of the refresh tokens that people brought,
+    the latest last: none of them may be brought again.
     """
 
     account: str
@@ -121,6 +124,7 @@ class Grant(msgspec.Struct, frozen=True):
     presented: int = 0
     proven_at: datetime | None = None
     trouble: Trouble | None = None
+    seeds: tuple[bytes, ...] = ()
     version: int = 0
 
     @property
@@ -203,12 +207,14 @@ class Grant(msgspec.Struct, frozen=True):
             expires_at=now + pair.expires_in,
             consented_at=self.consented_at,
             was_refreshed=True,
+            seeds=self.seeds,
             version=self.version + 1,
         )
 
 
 def first_grant(account: str, pair: Rotated, now: datetime, *, before: Grant | None) -> Grant:
     """The grant that a person brought: a new consent, one generation above whatever was there."""
+    seeds = () if before is None else before.seeds
     return Grant(
         account=account,
         generation=1 if before is None else before.generation + 1,
@@ -217,5 +223,15 @@ def first_grant(account: str, pair: Rotated, now: datetime, *, before: Grant | N
         obtained_at=now,
         expires_at=now + pair.expires_in,
         consented_at=now,
+        seeds=(*seeds[-_MOST_SEEDS:], _digest(pair.refresh)),
         version=1 if before is None else before.version + 1,
     )
+
+
+def was_here(pair: Rotated, grant: Grant) -> bool:
+    """True if this refresh token is the grant's own, or one that was brought before: it may be spent."""
+    return pair.refresh == grant.refresh or _digest(pair.refresh) in grant.seeds
+
+
+def _digest(token: RefreshToken) -> bytes:
+    return hashlib.sha256(token.value.encode()).digest()[:16]

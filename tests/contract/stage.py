@@ -206,6 +206,7 @@ OPERATIONS: Final[dict[str, Ask]] = {
     "settle_receipt": lambda store: store.settle_receipt(1, is_matched=True),
     "sweep": lambda store: store.sweep(NOW, final_before=NOW, receipts_before=NOW),
     "ping": lambda store: store.ping(),
+    "version": lambda it: it.version("main"),
     "grant": lambda store: store.grant("main"),
     "put_grant": lambda store: store.put_grant(make_grant(), expected=0),
     "take_lease": lambda store: store.take_lease("main", owner="any", now=NOW, until=after(1)),

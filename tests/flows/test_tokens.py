@@ -578,6 +578,19 @@ async def test_a_working_grant_is_replaced_only_on_purpose() -> None:
         await adopt(store, "main", pair(3), NOON + TOKEN_LIFE, may_replace=False)
 
 
+async def test_a_pair_that_was_here_before_is_refused_also_on_purpose() -> None:
+    house = await worn()
+    with pytest.raises(CannotStart, match="before"):
+        await adopt(house.store, "main", pair(1), house.clock(), may_replace=True)
+    await adopt(house.store, "main", pair(50), house.clock(), may_replace=True)
+    house.clock.turn(TOKEN_LIFE)
+    assert value(await fresh(house.tokens)) == "access-2"
+    for seed in (1, 50, 2):
+        with pytest.raises(CannotStart, match="before"):
+            await adopt(house.store, "main", pair(seed), house.clock(), may_replace=True)
+    assert (await adopt(house.store, "main", pair(60), house.clock(), may_replace=True)).generation == 4
+
+
 async def test_a_new_grant_ends_every_trouble_in_every_process() -> None:
     house = await worn()
     other = await replica(house).open()
