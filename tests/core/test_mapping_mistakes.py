@@ -209,10 +209,10 @@ MISTAKES: list[tuple[str, str, Edit, str]] = [
     ("snapshot is not UTF-8", "templates/310001.json", ("Mã".encode(), b"M\xff"), "1 … is not UTF-8"),
     ("template is withdrawn", "templates/310001.json", ("ENABLE", "REJECT"), "mappings/auth.otp.toml:9 … REJECT at Zalo … use another template"),
     # gateway.toml
-    ("gateway.toml: key", "gateway.toml", ("max_batch = 1000", "max_bach = 1000"), "13 … `max_bach` … did you mean `max_batch`?"),
-    ("gateway.toml: duration", "gateway.toml", ('wait = "10s"', 'wait = "10x"'), "11 … `server.wait` … write a duration"),
-    ("gateway.toml: quote", "gateway.toml", ('wait = "10s"', 'wait = "10s'), "11 … is not TOML … end it with the quote"),
-    ("gateway.toml: account", "gateway.toml", ("[accounts.main]", "[acounts.main]"), "37 … `acounts` … did you mean `accounts`?"),
+    ("gateway.toml: key", "gateway.toml", ("max_batch = 1000", "max_bach = 1000"), "14 … `max_bach` … did you mean `max_batch`?"),
+    ("gateway.toml: duration", "gateway.toml", ('wait = "10s"', 'wait = "10x"'), "12 … `server.wait` … write a duration"),
+    ("gateway.toml: quote", "gateway.toml", ('wait = "10s"', 'wait = "10s'), "12 … is not TOML … end it with the quote"),
+    ("gateway.toml: account", "gateway.toml", ("[accounts.main]", "[acounts.main]"), "38 … `acounts` … did you mean `accounts`?"),
 ]
 # fmt: on
 
@@ -299,7 +299,7 @@ def test_mistakes_in_several_files_are_all_found_at_once(config: Path) -> None:
     made(('"5m"', '"5x"'), config / OTP)
     made(('wait = "10s"', 'wait = "10x"'), config / "gateway.toml")
     told = [(Path(fault.file).name, fault.line) for fault in found(config)]
-    assert told == [("gateway.toml", 11), ("auth.otp.toml", 5), ("order.paid.toml", 19), ("large.json", 31)]
+    assert told == [("gateway.toml", 12), ("auth.otp.toml", 5), ("order.paid.toml", 19), ("large.json", 31)]
 
 
 def test_the_same_mistake_in_two_samples_is_two_findings_while_others_agree(config: Path) -> None:

@@ -20,7 +20,7 @@ from tests.system.stage import Process, Stage, eventually, order
 
 pytestmark = pytest.mark.system
 
-KILLS = int(os.environ.get("KILLS", "20"))
+KILLS = int(os.environ.get("KILLS", "8"))
 HELD_BACK_S = 0.04
 LONGEST_LIFE_S = 0.16
 
