@@ -69,7 +69,7 @@ class Connection(HttpToolsProtocol):
 
     # -- what the transport tells --
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it, too
         """The connection is watched from now on."""
         super().connection_made(transport)
         Connection.open_connections += 1

@@ -179,3 +179,4 @@ async def test_a_look_that_goes_wrong_is_not_the_last(folder: Folder) -> None:
     await until(lambda: folder.facts("turn-failed") >= 2)
     watched.stop()
     await running
+    assert watched.in_force is folder.mappings.in_force
