@@ -20,7 +20,8 @@ demo: setup
 	@$(BIN)/zns-gateway demo
 
 test: setup
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --ignore tests/system/alone
+	@$(BIN)/python -m pytest tests/system/alone
 
 check: setup
 	@$(BIN)/ruff check .

@@ -39,7 +39,9 @@ def faults_of(
 
 
 def test_the_good_file_has_no_fault() -> None:
-    compile_mappings({"m/order.paid.toml": GOOD.encode()}, templates={"t/1.json": SNAPSHOT}, accounts=["main"])
+    files = {"m/order.paid.toml": GOOD.encode()}
+    made = compile_mappings(files, templates={"t/1.json": SNAPSHOT}, accounts=["main"])
+    assert (set(made.mappings), set(made.templates)) == ({"order.paid"}, {"1"})
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import math
-import time
 from collections import deque
 from contextlib import suppress
 from random import Random
@@ -114,13 +112,13 @@ class Raw:
         self._judge = judge
         self._corpus = Corpus(ground)
         self._number = 0
-        self._left, self._end = 0, math.inf
+        self._left = 0
         self._recent: deque[bytes] = deque(maxlen=_SUSPECTS)
         self._looking = asyncio.Lock()
 
-    async def run(self, requests: int, end: float = math.inf) -> None:
-        """So many requests have been asked, unless there were too many findings or the monotonic clock said `end`."""
-        self._left, self._end = requests, end
+    async def run(self, requests: int) -> None:
+        """So many requests have been asked, unless there were too many findings."""
+        self._left = requests
         async with asyncio.TaskGroup() as group:
             for _ in range(LINES):
                 group.create_task(self._work())
@@ -128,7 +126,7 @@ class Raw:
 
     async def _work(self) -> None:
         connection = Connection(self._ground.address)
-        while self._left > 0 and time.monotonic() < self._end and not self._report.is_full:
+        while self._left > 0 and not self._report.is_full:
             self._left -= 1
             async with self._looking:  # nobody else asks while a culprit is looked for
                 self._number += 1

@@ -1,73 +1,36 @@
 """The second kind: events, headers and queries around the contract's rules, whose answers are known beforehand."""
 
 import json
-import math
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from .findings import Finding, Report, route_in
+from .drawing import Drawing
+from .findings import Report, route_in
 from .ground import Ground
 from .judge import Judge
 from .strategies import Posted, batches, events, headers, queries
 from .wire import Ask, IllFormed, Line, Reply, is_head
 
 KIND = "hypothesis"
-_AT_ONCE = 100
 _ON = {"events": 0.6, "queries": 0.15, "headers": 0.15, "batches": 0.1}
 _FINE = {200, 202, 422}
-
-
-class Wrong(AssertionError):
-    """An answer is not what it must be."""
 
 
 class Structured:
     """Asks what the strategies draw, and keeps what is wrong with the answers."""
 
-    def __init__(self, ground: Ground, report: Report, judge: Judge, end: float) -> None:
-        self._end = end
+    def __init__(self, drawing: Drawing, ground: Ground, report: Report, judge: Judge) -> None:
+        self._drawing = drawing
         self._ground = ground
         self._report = report
         self._judge = judge
         self._line = Line(ground.address)
-        self._last: tuple[tuple[str, ...], Finding] | None = None
 
     def close(self) -> None:
         """No connection is open."""
         self._line.close()
-
-    def run(
-        self, check: Callable[[Any], None], strategy: st.SearchStrategy[Any], examples: int, first: int
-    ) -> None:
-        """The check held of so many drawn examples, or it is reported, as small as Hypothesis can make it."""
-        done = 0
-        while done < examples and time.monotonic() < self._end and not self._report.is_full:
-            count = min(_AT_ONCE, examples - done)
-            test = settings(
-                max_examples=count,
-                database=None,
-                deadline=None,
-                phases=(Phase.generate, Phase.shrink),
-                suppress_health_check=list(HealthCheck),
-                print_blob=False,
-                report_multiple_bugs=False,
-            )(seed(first + done)(given(strategy)(check)))
-            with suppress(Wrong):
-                test()
-            self._report_last()
-            self._look_at_log()
-            done += count
-
-    def _report_last(self) -> None:
-        """The smallest example of what was wrong is a finding."""
-        if self._last is not None:
-            self._report.add(*self._last)
-        self._last = None
 
     def event(self, drawn: Posted) -> None:
         """One event, posted and posted again, or previewed."""
@@ -170,38 +133,15 @@ class Structured:
         return reply
 
     def _wrong(self, complaint: str, raw: bytes, reply: Reply | None) -> Exception:
-        """What to raise: the finding, or nothing that Hypothesis minds if it is known already."""
         status = "none" if reply is None else str(reply.status)
         answer = "none" if reply is None else f"{reply.status} {reply.headers} {reply.body[:800]!r}"
-        key = (KIND, complaint.partition(":")[0][:60], status, route_in(raw))
-        if self._report.knows(key):
-            return _Known()
-        self._last = key, Finding(KIND, self._report.seed, complaint, route_in(raw), raw, answer)
-        return Wrong(complaint)
-
-    def _look_at_log(self) -> None:
-        for alarm in self._ground.alarms():
-            finding = Finding(KIND, self._report.seed, alarm, "log", b"(one of the last requests)", "")
-            self._report.add(("log", alarm), finding)
+        return self._drawing.wrong(complaint, route_in(raw), raw, answer, status)
 
 
-class _Known(Exception):
-    """The example shows nothing new."""
-
-
-def _ignoring_known(check: Callable[[Any], None]) -> Callable[[Any], None]:
-    def checked(drawn: Any) -> None:
-        try:
-            check(drawn)
-        except _Known:
-            return
-
-    return checked
-
-
-def run_structured(ground: Ground, report: Report, judge: Judge, requests: int, end: float = math.inf) -> None:
+def run_structured(ground: Ground, report: Report, judge: Judge, requests: int) -> None:
     """About so many requests have been asked; an event is asked two to three times."""
-    it = Structured(ground, report, judge, end)
+    drawing = Drawing(KIND, ground, report)
+    it = Structured(drawing, ground, report, judge)
     kinds: dict[str, tuple[Callable[[Any], None], st.SearchStrategy[Any], float]] = {
         "events": (it.event, events(), 2.3),
         "queries": (it.query, queries(), 1),
@@ -210,5 +150,5 @@ def run_structured(ground: Ground, report: Report, judge: Judge, requests: int, 
     }
     for number, (name, (check, strategy, each)) in enumerate(kinds.items()):
         examples = round(requests * _ON[name] / each)
-        it.run(_ignoring_known(check), strategy, examples, report.seed * 1_000_000 + number * 100_000)
+        drawing.run(check, strategy, examples, report.seed * 1_000_000 + number * 100_000)
     it.close()

@@ -116,10 +116,13 @@ def test_a_token_that_is_not_right_asks_for_a_refresh(client: Any, other: Any) -
     ],
 )
 def test_what_is_wrong_with_a_send_has_the_meaning_of_the_other_sdks_table(
-    client: Any, template_id: str, data: dict[str, str], error: int
+    client: Any, simulator: Process, template_id: str, data: dict[str, str], error: int
 ) -> None:
+    tracking_id = f"sdk-wrong-{template_id}-{error}"
     with refused(error):
-        client.send_zns_message(PHONE, template_id, data)
+        client.send_zns_message(PHONE, template_id, data, tracking_id=tracking_id)
+    told = simulator.ask("GET", f"/__sim/ledger?tracking_id={tracking_id}").body
+    assert told["messages"] == [], "nor was it taken"
 
 
 def test_a_page_of_a_proxy_in_front_of_zalo_is_an_http_error(client: Any, zalo: Any) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.core.errors import Unavailable
 from gateway.core.message import Message
+from gateway.core.receipt import Receipt
 from gateway.ports import Known, Query, Stored
 from gateway.storage import SqliteStore
 from gateway.storage.commits import connect
@@ -202,9 +203,11 @@ class TestLockedByAnother:
         async with asyncio.timeout(5):
             while not said:
                 await asyncio.wait([begun], timeout=0.01)
+        assert not begun.done()
         other.execute("COMMIT")
-        await begun
+        message = await begun
         other.close()
+        assert await store.load(message.tracking_id) == message
 
     async def test_one_that_is_kept_costs_all_that_wait_one_time_out(
         self, store: SqliteStore, other: sqlite3.Connection
@@ -224,6 +227,6 @@ class TestLockedByAnother:
 
 async def test_closing_leaves_everything_in_one_file(store: SqliteStore, tmp_path: Path) -> None:
     await put(store, make_message())
-    await store.keep_receipt("main", NOW, "any", None, b"{}")
+    await store.keep_receipt("main", NOW, Receipt("m", None, None), b"{}")
     await store.aclose()
     assert files(tmp_path) == ["store.db"]

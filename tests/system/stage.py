@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from click.testing import CliRunner
 
+from gateway.cli import cli
 from gateway.config import key_digest
 
 ROOT = Path(__file__).parent.parent.parent
@@ -183,12 +185,19 @@ role = "operator"
             timeout=60,
         )
 
+    def command_here(self, *arguments: str, given: bytes | None = None) -> "subprocess.CompletedProcess[bytes]":
+        """The same in this process, in a thirtieth of the time: for what a command does, not for how it ends."""
+        done = CliRunner().invoke(cli, ["--config", str(self.config), *arguments], input=given)
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout_bytes, done.stderr_bytes)
+
     def import_grant(self, *arguments: str, expires_in: int | None = None) -> None:
         """The account has a fresh grant of the simulator's, which is said to live only so many seconds."""
         grant = self.simulator.ask("GET", "/__sim/credentials").body["grant"]
         if expires_in is not None:
             grant["expires_in"] = str(expires_in)
-        done = self.command("token", "import", "main", *arguments, given=json.dumps(grant).encode())
+        done = self.command_here("token", "import", "main", *arguments, given=json.dumps(grant).encode())
         assert done.returncode == 0, done.stderr
 
     def serve(self) -> Process:

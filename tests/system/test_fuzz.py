@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,7 +50,7 @@ def statuses(report: Report) -> set[str]:
 
 
 def test_mutated_bytes_are_answered_and_break_nothing(field: Ground, report: Report, judge: Judge) -> None:
-    asyncio.run(Raw(field, report, judge).run(2500, time.monotonic() + 9))
+    asyncio.run(Raw(field, report, judge).run(2500))
     assert found(report) == ""
     assert {"200", "202", "400", "401", "403", "404", "405", "413", "415", "422"} <= statuses(report), (
         report.table()
@@ -61,13 +60,13 @@ def test_mutated_bytes_are_answered_and_break_nothing(field: Ground, report: Rep
 def test_events_headers_and_queries_are_answered_as_the_contract_says(
     field: Ground, report: Report, judge: Judge
 ) -> None:
-    run_structured(field, report, judge, 900, time.monotonic() + 7)
+    run_structured(field, report, judge, 900)
     assert found(report) == ""
     assert {"400", "403", "422"} <= statuses(report), report.table()
 
 
 def test_every_operation_answers_as_it_is_described(field: Ground, report: Report, judge: Judge) -> None:
-    run_described(field, report, judge, 150, time.monotonic() + 15)
+    run_described(field, report, judge, 150)
     assert found(report) == ""
     assert {"200", "400", "401"} <= statuses(report), report.table()
 

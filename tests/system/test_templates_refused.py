@@ -66,15 +66,15 @@ def test_an_account_without_a_grant_is_told_beside_the_others(pulled: Stage) -> 
             f'[accounts.second]\napp_id = "2"\napp_secret = "{it["app_secret"]}"\noa_id = "2"\nwebhook_secrets = ["x"]\n'
         )
     edited(pulled.folder / "mappings" / "shipping.status.toml", ('account = "main"', 'account = "second"'))
-    done = pulled.command("templates", "pull")
+    done = pulled.command_here("templates", "pull")
     cure = "account second has no grant: zns-gateway token import second < grant.json"
     said(done, 2, cure, quiet=False)
     assert done.stdout.count(b"unchanged") == len(USED) - 1
-    said(pulled.command("templates", "pull", "--account", "main"), 0)
-    said(pulled.command("templates", "pull", "--account", "second"), 2, cure)
-    said(pulled.command("templates", "pull", "320004"), 2, "--account (main, second)")
-    said(pulled.command("templates", "pull", "320004", "--account", "main"), 0, "320004: new")
-    said(pulled.command("templates", "pull", "--account", "secnd"), 2, "did you mean `second`?")
+    said(pulled.command_here("templates", "pull", "--account", "main"), 0)
+    said(pulled.command_here("templates", "pull", "--account", "second"), 2, cure)
+    said(pulled.command_here("templates", "pull", "320004"), 2, "--account (main, second)")
+    said(pulled.command_here("templates", "pull", "320004", "--account", "main"), 0, "320004: new")
+    said(pulled.command_here("templates", "pull", "--account", "secnd"), 2, "did you mean `second`?")
 
 
 def test_a_token_that_zalo_does_not_take_is_never_renewed(pulled: Stage) -> None:
@@ -82,7 +82,7 @@ def test_a_token_that_zalo_does_not_take_is_never_renewed(pulled: Stage) -> None
     pulled.simulator.ask("POST", "/__sim/expire", {"what": "access"})
     for command in ("pull", "diff"):
         told = said(
-            pulled.command("templates", command), 2, "account main (-124)", "zns-gateway token import main"
+            pulled.command_here("templates", command), 2, "account main (-124)", "zns-gateway token import main"
         )
         assert len(told.splitlines()) == 1, "once, and not for each template"
     assert len(pulled.ledger()["refreshes"]) == refreshes
@@ -90,10 +90,10 @@ def test_a_token_that_zalo_does_not_take_is_never_renewed(pulled: Stage) -> None
 
 def test_a_token_whose_time_is_over_is_not_sent(bare: Stage) -> None:
     grant = bare.simulator.ask("GET", "/__sim/credentials").body["grant"] | {"expires_in": "1"}
-    assert bare.command("token", "import", "main", given=json.dumps(grant).encode()).returncode == 0
-    eventually(lambda: b"expired" in bare.command("token", "status").stdout)
+    assert bare.command_here("token", "import", "main", given=json.dumps(grant).encode()).returncode == 0
+    eventually(lambda: b"expired" in bare.command_here("token", "status").stdout)
     with zalo_that_says(bare, {}) as asked:
-        told = said(bare.command("templates", "pull"), 2, "account main expired at", "zns-gateway serve")
+        told = said(bare.command_here("templates", "pull"), 2, "account main expired at", "zns-gateway serve")
         assert asked == []
     assert grant["access_token"] not in told
 
@@ -105,7 +105,7 @@ def test_a_zalo_out_of_reach_is_told_once(pulled: Stage) -> None:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         edited(pulled.config, (f'api_url = "{pulled.simulator.url}"', f'api_url = "{url}"'))
         for command in ("pull", "diff"):
-            told = said(pulled.command("templates", command), 2, "no connection to Zalo", url)
+            told = said(pulled.command_here("templates", command), 2, "no connection to Zalo", url)
             assert len(told.splitlines()) == 1
     assert files(pulled) == before
 
@@ -113,36 +113,36 @@ def test_a_zalo_out_of_reach_is_told_once(pulled: Stage) -> None:
 def test_a_token_goes_only_to_a_zalo_of_its_kind(pulled: Stage, bare: Stage) -> None:
     real, simulated = "https://zalo.invalid", pulled.simulator.url
     edited(pulled.config, *[(simulated, real)] * 2)  # api_url and oauth_url
-    said(pulled.command("templates", "pull"), 2, "serve --simulator", "store.url")
+    said(pulled.command_here("templates", "pull"), 2, "serve --simulator", "store.url")
     edited(pulled.config, ('webhook_secrets = ["', 'webhook_secrets = ["${NOT_SET}'))
-    said(pulled.command("templates", "pull"), 2, "a token of the simulator's", "zalo.api_url")
+    said(pulled.command_here("templates", "pull"), 2, "a token of the simulator's", "zalo.api_url")
     (bare.folder / "gateway.db").unlink()
     bare.write_config()
     edited(bare.config, *[(simulated, real)] * 2)
     bare.import_grant()
     edited(bare.config, *[(real, simulated)] * 2)
-    said(bare.command("templates", "pull"), 2, "a real token", "zalo.api_url")
+    said(bare.command_here("templates", "pull"), 2, "a real token", "zalo.api_url")
 
 
 def test_a_proof_is_sent_where_the_account_wants_it(pulled: Stage) -> None:
     pulled.simulator.ask("POST", "/__sim/rules", {"appsecret_proof": "required"})
     try:
-        said(pulled.command("templates", "pull"), 2, "(-1241)")
+        said(pulled.command_here("templates", "pull"), 2, "(-1241)")
         pulled.write_config(account="appsecret_proof = true")
-        said(pulled.command("templates", "pull"), 0)
+        said(pulled.command_here("templates", "pull"), 0)
     finally:
         pulled.simulator.ask("POST", "/__sim/rules", {"appsecret_proof": "optional"})
 
 
 @pytest.mark.parametrize("template_id", ["../x", "", "a/b", "x" * 300])
 def test_what_is_no_id_is_refused(stage: Stage, template_id: str) -> None:
-    said(stage.command("templates", "pull", template_id), 2, "no template id")
+    said(stage.command_here("templates", "pull", template_id), 2, "no template id")
 
 
 def test_a_folder_that_takes_no_file_is_told_and_nothing_is_lost(pulled: Stage) -> None:
     shutil.rmtree(pulled.folder / "templates")
     (pulled.folder / "templates").write_text("in its place")
-    told = said(pulled.command("templates", "pull"), 2, "cannot be written")
+    told = said(pulled.command_here("templates", "pull"), 2, "cannot be written")
     assert len(told.splitlines()) == len(USED)
     assert (pulled.folder / "templates").read_text() == "in its place"
 
@@ -165,7 +165,7 @@ def test_a_folder_that_is_read_only_is_told_and_stays_as_it_is(pulled: Stage) ->
 
 def test_nothing_to_ask_for_is_no_fault(stage: Stage) -> None:
     shutil.rmtree(stage.folder / "mappings")
-    assert said(stage.command("templates", "pull"), 0) == "no mapping uses a template\n"
+    assert said(stage.command_here("templates", "pull"), 0) == "no mapping uses a template\n"
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")

@@ -1,0 +1,1 @@
+"""What tells how long others wait: `make test` runs nothing beside it."""
