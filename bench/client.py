@@ -24,9 +24,9 @@ import uvloop
 from httpx_aiohttp import AiohttpTransport
 
 from gateway.core.delivery import Accepted
+from gateway.transport.connections import Connections, Origin
 from gateway.zalo import wire
 from gateway.zalo.client import ZaloClient
-from gateway.zalo.connections import Connections, Origin
 
 RESULTS = Path(__file__).parent / "results" / "client.md"
 ROUNDS = 5

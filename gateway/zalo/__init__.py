@@ -1,8 +1,7 @@
 """Everything that is true only of Zalo.
 
-`addresses` and `connections` carry bytes and know exactly whether a request left us; `client` speaks httpx and
-is the room's door; `wire` reads and writes bodies; `codes` is the table of Zalo's numbers; `webhook` checks and
-reads what Zalo posts to us.
+`client` speaks httpx over `gateway.transport` and is the room's door; `wire` reads and writes bodies; `codes` is the
+table of Zalo's numbers; `webhook` checks and reads what Zalo posts to us.
 
 The room's rules:
 

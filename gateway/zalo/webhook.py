@@ -7,48 +7,52 @@ for its age: Zalo repeats for more than an hour, and a repeated receipt changes 
 import hashlib
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from gateway.core.news import Kind, News
 from gateway.core.receipt import Receipt
+from gateway.ports import Forged, Judge, Probe, Signed, Verdict
 
 from . import wire
 
 MAX_BODY_BYTES: Final = 64 * 1024
+MAX_NOTE: Final = 2000
 _HEADER: Final = re.compile(rb"mac=([0-9a-f]{64})")
 _TIMESTAMP: Final = re.compile(r"[0-9]{1,20}", re.ASCII)
-
-
-class TemplateChanged(msgspec.Struct, frozen=True):
-    """A template's status or quality is another one now. `before` is None where Zalo does not say it."""
-
-    template_id: str
-    what: str  # "status" or "quality"
-    before: str | None
-    after: str | None
-    reason: str
-
-
-class QuotaChanged(msgspec.Struct, frozen=True):
-    """The account's daily quota is another one now."""
-
-    before: int | None
-    after: int | None
-
-
-class OtherEvent(msgspec.Struct, frozen=True):
-    """An event that changes nothing here; it is kept as it came. `name` is printable, empty when there is none."""
-
-    name: str
 
 
 class Unreadable(msgspec.Struct, frozen=True):
     """Not one JSON object of at most 64 KiB."""
 
 
-Received = Receipt | TemplateChanged | QuotaChanged | OtherEvent | Unreadable
+Received = Receipt | News | Unreadable
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """What an account's webhook calls are signed with; several secrets while one is being rotated."""
+
+    app_id: str
+    secrets: Sequence[str]
+
+    def __repr__(self) -> str:
+        return f"Keys({self.app_id!r}, …)"
+
+
+def judge_of(keys: Mapping[str, Keys]) -> Judge:
+    """How each account's webhook calls are told from forged ones."""
+
+    def judge(account: str, signature: bytes | None, server: bytes | None, body: bytes) -> Verdict:
+        if signature is None and body.strip() in (b"", b"{}"):
+            return Probe()
+        if not verify(signature, body, keys[account].app_id, keys[account].secrets):
+            return Forged()
+        said = read_webhook(body, server)
+        return Forged() if isinstance(said, Unreadable) else Signed(said)
+
+    return judge
 
 
 def verify(header: bytes | None, body: bytes, app_id: str, secrets: Sequence[str]) -> bool:
@@ -78,7 +82,11 @@ def sign(body: bytes, app_id: str, secret: str) -> bytes:
 
 def _timestamp(body: bytes) -> bytes | None:
     document = wire.read_object(body) if len(body) <= MAX_BODY_BYTES else None
-    value = document.get("timestamp") if document is not None else None
+    return None if document is None else _stamp(document)
+
+
+def _stamp(document: dict[str, Any]) -> bytes | None:
+    value = document.get("timestamp")
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**20:
         return str(value).encode()
     return value.encode() if isinstance(value, str) and _TIMESTAMP.fullmatch(value) else None
@@ -88,22 +96,31 @@ def read_webhook(body: bytes, server: bytes | None = None) -> Received:
     """What Zalo's webhook says. `server` is its X-ZEvent-Server header. Source: docs/zalo.md §7.3
 
     `user_received_message` is also the name of an event about chat messages: ours come from the server ZNS, or
-    hold a delivery time.
+    hold a delivery time. What is not as it should be is an event that changes nothing here, and is kept as it came.
     """
     document = wire.read_object(body) if len(body) <= MAX_BODY_BYTES else None
     if document is None:
         return Unreadable()
+    told: Receipt | News | None
     match document.get("event_name"):
         case "user_received_message":
-            return _receipt(document, server) or OtherEvent("user_received_message")
+            told = _receipt(document, server)
         case "change_template_status":
-            return _template_status(document) or OtherEvent("change_template_status")
+            told = _template_status(document)
         case "change_template_quality":
-            return _template_quality(document) or OtherEvent("change_template_quality")
+            told = _template_quality(document)
         case "change_oa_daily_quota":
-            return _quota(document) or OtherEvent("change_oa_daily_quota")
-        case name:
-            return OtherEvent(wire.identifier(name) or "")
+            told = _quota(document)
+        case "user_feedback":
+            told = _feedback(document)
+        case _:
+            told = None
+    return told or News(
+        kind=Kind.OTHER,
+        key=_key(body),
+        at=wire.moment(document.get("timestamp")),
+        subject=wire.identifier(document.get("event_name")) or "",
+    )
 
 
 def _receipt(document: dict[str, Any], server: bytes | None) -> Receipt | None:
@@ -118,23 +135,56 @@ def _receipt(document: dict[str, Any], server: bytes | None) -> Receipt | None:
     return Receipt(msg_id, tracking_id, wire.moment(delivery_time))
 
 
-def _template_status(document: dict[str, Any]) -> TemplateChanged | None:
+def _template_status(document: dict[str, Any]) -> News | None:
     template_id, status = wire.identifier(document.get("template_id")), document.get("status")
     if template_id is None or not isinstance(status, dict):
         return None
     before, after = wire.identifier(status.get("prev_status")), wire.identifier(status.get("new_status"))
-    return TemplateChanged(template_id, "status", before, after, wire.shown(document.get("reason")))
+    reason = wire.shown(document.get("reason"))
+    return _news(Kind.TEMPLATE_STATUS, document, template_id, before=before, after=after, note=reason)
 
 
-def _template_quality(document: dict[str, Any]) -> TemplateChanged | None:
+def _template_quality(document: dict[str, Any]) -> News | None:
     template_id = wire.identifier(document.get("template_id"))
     if template_id is None:
         return None
-    return TemplateChanged(template_id, "quality", None, wire.identifier(document.get("quality")), "")
+    return _news(Kind.TEMPLATE_QUALITY, document, template_id, after=wire.identifier(document.get("quality")))
 
 
-def _quota(document: dict[str, Any]) -> QuotaChanged | None:
+def _quota(document: dict[str, Any]) -> News | None:
     quota = document.get("quota")
     if not isinstance(quota, dict):
         return None
-    return QuotaChanged(wire.integer(quota.get("prev_value")), wire.integer(quota.get("new_value")))
+    before, after = wire.integer(quota.get("prev_value")), wire.integer(quota.get("new_value"))
+    return _news(Kind.QUOTA, document, "", before=_text(before), after=_text(after))
+
+
+def _feedback(document: dict[str, Any]) -> News | None:
+    message = document.get("message")
+    msg_id = wire.identifier(message.get("msg_id")) if isinstance(message, dict) else None
+    if msg_id is None or not isinstance(message, dict):
+        return None
+    words = [message.get("note"), *(given if isinstance(given := message.get("feedbacks"), list) else ())]
+    return News(
+        kind=Kind.FEEDBACK,
+        key=_key(b"user_feedback", msg_id.encode()),
+        at=wire.moment(message.get("submit_time")),
+        subject=msg_id,
+        tracking_id=wire.identifier(message.get("tracking_id")),
+        after=_text(wire.integer(message.get("rate"))),
+        note="\n".join(word for word in words if isinstance(word, str) and word)[:MAX_NOTE],
+    )
+
+
+def _news(kind: Kind, document: dict[str, Any], subject: str, **told: Any) -> News:
+    """One thing that Zalo tells with the time at which it does, and repeats with the same time."""
+    key = _key(kind.encode(), subject.encode(), _stamp(document) or b"", str(told.get("after")).encode())
+    return News(kind=kind, key=key, at=wire.moment(document.get("timestamp")), subject=subject, **told)
+
+
+def _key(*parts: bytes) -> str:
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:26]
+
+
+def _text(number: int | None) -> str | None:
+    return None if number is None else str(number)

@@ -16,6 +16,8 @@ import msgspec
 
 from gateway.core import delivery, grant, login
 from gateway.core.delivery import DeliveryError, Quota, Reason, Scope, Until, Wait, ZaloWord
+from gateway.core.phone import without_numbers
+from gateway.core.silence import Delivered, Pending, StatusAnswer, Unclear
 
 from . import codes
 
@@ -33,23 +35,6 @@ _SANE_MS: Final = range(  # 2015 to 2100: seconds taken for milliseconds, and th
     int(datetime(2015, 1, 1, tzinfo=UTC).timestamp() * 1000),
     int(datetime(2100, 1, 1, tzinfo=UTC).timestamp() * 1000),
 )
-
-
-class Delivered(msgspec.Struct, frozen=True):
-    """The phone has the message, since `at` where Zalo said a sane time."""
-
-    at: datetime | None
-
-
-class Pending(msgspec.Struct, frozen=True):
-    """Zalo has pushed the message and the phone has not got it."""
-
-
-class Unclear(msgspec.Struct, frozen=True):
-    """A question to Zalo got no answer that helps. `wants_new_grant` when the access token is why."""
-
-    error: DeliveryError
-    wants_new_grant: bool = False
 
 
 # Reading JSON
@@ -106,7 +91,6 @@ def identifier(value: Any) -> str | None:
 
 # What may be shown of Zalo's words
 
-_DIGITS: Final = re.compile(r"\d(?:[ .\-()]{0,2}\d){7,}")
 _OPAQUE: Final = re.compile(r"[A-Za-z0-9_\-+/=]{24,}")
 
 
@@ -122,7 +106,7 @@ def shown(text: Any, private: Collection[str] = ()) -> str:
     for value in sorted(map(_on_one_line, private), key=len, reverse=True):
         if len(value) > 2:
             clean = clean.replace(value, "***")
-    clean = _OPAQUE.sub("***", _DIGITS.sub("***", clean)).strip()
+    clean = _OPAQUE.sub("***", without_numbers(clean)).strip()
     return clean if len(clean) <= MAX_DETAIL else clean[: MAX_DETAIL - 1] + "…"
 
 
@@ -269,7 +253,7 @@ def read_data(status: int, body: bytes) -> dict[str, Any] | Unclear:
     return data if isinstance(data, dict) else Unclear(own_word("unreadable-answer"))
 
 
-def read_status(status: int, body: bytes) -> Delivered | Pending | Unclear:
+def read_status(status: int, body: bytes) -> StatusAnswer:
     """What GET /message/status says: 1 is delivered, 0 pushed; all else is unclear. Source: docs/zalo.md §4.4"""
     data = read_data(status, body)
     if isinstance(data, Unclear):
@@ -337,9 +321,9 @@ def _read_pair(answer: Mapping[str, Any], presented: str) -> grant.Rotated | Non
     seconds = integer(answer.get("expires_in"))
     if seconds is None or not (is_usable_token(access) and is_usable_token(refresh)):
         return None
-    life = timedelta(seconds=min(seconds, 10**9))
-    if not grant.MIN_LIFE <= life <= grant.MAX_LIFE:
+    if not grant.MIN_LIFE.total_seconds() <= seconds <= grant.MAX_LIFE.total_seconds():
         return None
+    life = timedelta(seconds=seconds)
     return grant.Rotated(grant.AccessToken(access), grant.RefreshToken(refresh), life)
 
 

@@ -1,5 +1,6 @@
 """Each call goes out as Zalo wants it, and comes back as a value, whatever happens."""
 
+import asyncio
 import json
 import re
 from datetime import timedelta
@@ -10,12 +11,13 @@ from urllib.parse import parse_qs
 import pytest
 
 from gateway.core import grant
-from gateway.core.delivery import Accepted, Deferred, Quota, Refused, Until
+from gateway.core.delivery import Accepted, Deferred, Quota, Refused, Uncertain, Until
+from gateway.core.silence import Delivered, Pending, Unclear
 from gateway.zalo.client import ZaloClient
-from gateway.zalo.wire import Delivered, Pending, Unclear
+from tests.loops import Run
+from tests.transport.fault_server import FaultServer, Peer, Script, answer, closed_port
 
-from .conftest import Run
-from .fault_server import OK, FaultServer, Peer, Script, answer, closed_port
+from .answers import OK
 
 PATIENT = timedelta(seconds=5)
 PAIR = {"access_token": "new-access", "refresh_token": "new-refresh", "expires_in": "90000"}
@@ -129,6 +131,28 @@ def test_what_zalo_echoes_of_a_message_is_told_to_nobody(run: Run) -> None:
 def test_a_url_that_leads_nowhere_is_refused_at_once(base: str) -> None:
     with pytest.raises(ValueError, match="URL"):
         ZaloClient(base, "http://zalo", PATIENT, PATIENT)
+
+
+def test_closing_makes_what_is_under_way_uncertain_and_sends_nothing_more(run: Run) -> None:
+    async def ignore(peer: Peer) -> None:
+        await peer.request()
+        await peer.silence()
+
+    async def scenario() -> None:
+        async with FaultServer(ignore) as server:
+            client = client_of(server)
+            under_way = asyncio.ensure_future(send(client))
+            await server.until(lambda: len(server.bodies) == 1)
+            await client.aclose()
+            outcome = await under_way
+            assert isinstance(outcome, Uncertain)
+            assert outcome.error.code == "connection-lost"
+            later = await send(client)
+            assert isinstance(later, Deferred)
+            assert later.error.code == "client-closed"
+            assert len(server.bodies) == 1
+
+    run(scenario())
 
 
 # Questions

@@ -13,9 +13,8 @@ from gateway.core import grant
 from gateway.core.login import ExchangeResult
 from gateway.zalo import wire
 from gateway.zalo.client import ZaloClient
-
-from .conftest import Run
-from .fault_server import FaultServer, Peer, answer, closed_port
+from tests.loops import Run
+from tests.transport.fault_server import FaultServer, Peer, answer, closed_port
 
 PATIENT = timedelta(seconds=5)
 PAIR = {"access_token": "new-access", "refresh_token": "new-refresh", "expires_in": "90000"}

@@ -14,11 +14,9 @@ import pytest
 
 from gateway.core.delivery import Accepted, Category, Deferred, Outcome, Reason, Refused, Uncertain
 from gateway.zalo.client import ZaloClient
-
-from .conftest import Run
-from .fault_server import (
+from tests.loops import Run
+from tests.transport.fault_server import (
     DRIP_S,
-    OK,
     FaultServer,
     FullListener,
     Peer,
@@ -27,6 +25,8 @@ from .fault_server import (
     closed_port,
     self_signed,
 )
+
+from .answers import OK
 
 SHORT = timedelta(milliseconds=300)
 PATIENT = timedelta(seconds=5)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.core import grant
 from gateway.core.delivery import Accepted, Category, Deferred, Quota, Reason, Refused, Uncertain, Until
+from gateway.core.silence import Delivered, Pending, Unclear
 from gateway.zalo import codes, wire
-from gateway.zalo.wire import Delivered, Pending, Unclear
 
 
 def send_answer(**changes: Any) -> bytes:

@@ -3,7 +3,6 @@
 import asyncio
 import datetime as dt
 import ipaddress
-import json
 import socket
 import ssl
 import struct
@@ -138,24 +137,10 @@ def answer(body: bytes, *headers: bytes, status: bytes = b"200 OK") -> bytes:
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
-def success(msg_id: str = "a4d0243feee163bd3af2") -> bytes:
-    """What Zalo says when it takes a message."""
-    data = {
-        "msg_id": msg_id,
-        "sent_time": "1626926349402",
-        "quota": {"dailyQuota": "500", "remainingQuota": "499"},
-    }
-    return json.dumps({"error": 0, "message": "Success", "data": data}).encode()
-
-
-OK = answer(success())
-
-
-async def polite(peer: Peer) -> None:
-    """Every request is answered with its own tracking_id as the msg_id."""
+async def echo(peer: Peer) -> None:
+    """Every request is answered with its own body."""
     while True:
-        body = json.loads(await peer.request())
-        await peer.send(answer(success(body["tracking_id"])))
+        await peer.send(answer(await peer.request()))
 
 
 # Places where nobody answers

@@ -1,7 +1,6 @@
 """The pool: connections are kept while they are clean, and an answer only ever reaches who asked."""
 
 import asyncio
-import json
 import socket
 import threading
 import time
@@ -11,40 +10,35 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from gateway.core.delivery import Accepted, Uncertain
-from gateway.zalo.addresses import Addresses
-from gateway.zalo.client import PoolTransport, ZaloClient
-from gateway.zalo.connection import _TURNS_OF_GRACE
-from gateway.zalo.connections import Broken, Connections, Loss, NotSent, Origin, Unsent
+from gateway.transport.addresses import Addresses
+from gateway.transport.connection import _TURNS_OF_GRACE
+from gateway.transport.connections import Broken, Connections, Loss, NotSent, Origin, Unsent
+from gateway.transport.exchange import PoolTransport
+from tests.loops import Run
 
-from .conftest import Run
-from .fault_server import OK, FaultServer, FullListener, Peer, answer, closed_port, polite, success
+from .fault_server import FaultServer, FullListener, Peer, answer, closed_port, echo
 
 PATIENT = timedelta(seconds=5)
 SHORT = timedelta(milliseconds=300)
+OK = answer(b"{}")
 
 
 def origin_of(server: FaultServer) -> Origin:
     return Origin("http", "127.0.0.1", server.port)
 
 
-def ask(tracking_id: str) -> bytes:
-    """A request, as it goes onto the wire, whose polite answer carries the same id."""
-    body = json.dumps({"tracking_id": tracking_id}).encode()
-    return b"POST / HTTP/1.1\r\nHost: zalo\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
-
-
-def id_in(body: bytes) -> str:
-    return str(json.loads(body)["data"]["msg_id"])
+def ask(text: str) -> bytes:
+    """A request, as it goes onto the wire, that carries `text`."""
+    return b"POST / HTTP/1.1\r\nHost: there\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text.encode())
 
 
 def test_a_clean_connection_is_used_again(run: Run) -> None:
     async def scenario() -> None:
-        async with FaultServer(polite) as server:
+        async with FaultServer(echo) as server:
             pool = Connections(PATIENT, PATIENT)
             for number in range(5):
                 heard = await pool.exchange(origin_of(server), ask(str(number)))
-                assert id_in(heard.body) == str(number)
+                assert heard.body == str(number).encode()
             assert (server.connections, pool.open_count) == (1, 1)
             await pool.aclose()
             assert pool.open_count == 0
@@ -56,21 +50,17 @@ def test_five_hundred_in_flight_each_get_their_own_answer(run: Run) -> None:
     everyone_is_here = asyncio.Event()
 
     async def wait_for_the_crowd(peer: Peer) -> None:
-        body = json.loads(await peer.request())
+        body = await peer.request()
         await everyone_is_here.wait()
-        await peer.send(answer(success(body["tracking_id"])))
-        await polite(peer)
+        await peer.send(answer(body))
+        await echo(peer)
 
     async def scenario() -> None:
         async with FaultServer(wait_for_the_crowd) as server:
-            client = ZaloClient(server.url, server.url, PATIENT, PATIENT)
+            pool = Connections(PATIENT, PATIENT)
 
             async def send(number: int) -> None:
-                outcome = await client.send(
-                    "token", phone="84987654321", template_id="1", template_data={}, tracking_id=str(number)
-                )
-                assert isinstance(outcome, Accepted)
-                assert outcome.msg_id == str(number)
+                assert (await pool.exchange(origin_of(server), ask(str(number)))).body == str(number).encode()
 
             crowd = asyncio.gather(*(send(number) for number in range(500)))
             await server.until(lambda: len(server.bodies) == 500)
@@ -78,7 +68,7 @@ def test_five_hundred_in_flight_each_get_their_own_answer(run: Run) -> None:
             await crowd
             await asyncio.gather(*(send(number) for number in range(500, 1000)))
             assert server.connections == 500  # the second crowd came over the connections of the first
-            await client.aclose()
+            await pool.aclose()
 
     run(scenario())
 
@@ -87,11 +77,11 @@ def test_after_a_cancelled_request_the_next_one_gets_its_own_answer(run: Run) ->
     go_on = asyncio.Event()
 
     async def late(peer: Peer) -> None:
-        first = json.loads(await peer.request())
-        if first["tracking_id"] == "cancelled":
+        first = await peer.request()
+        if first == b"cancelled":
             await go_on.wait()
-        await peer.send(answer(success(first["tracking_id"])))
-        await polite(peer)
+        await peer.send(answer(first))
+        await echo(peer)
 
     async def scenario() -> None:
         async with FaultServer(late) as server:
@@ -103,7 +93,7 @@ def test_after_a_cancelled_request_the_next_one_gets_its_own_answer(run: Run) ->
                 await doomed
             go_on.set()
             heard = await pool.exchange(origin_of(server), ask("mine"))
-            assert id_in(heard.body) == "mine"
+            assert heard.body == b"mine"
             assert server.connections == 2
             await pool.aclose()
 
@@ -130,7 +120,7 @@ def test_a_cancelled_request_closes_its_connection(run: Run) -> None:
 
 def test_a_request_cancelled_at_any_step_never_soils_the_next(run: Run) -> None:
     async def scenario() -> None:
-        async with FaultServer(polite) as server:
+        async with FaultServer(echo) as server:
             pool = Connections(PATIENT, PATIENT)
             for steps in range(12):
                 doomed = asyncio.ensure_future(pool.exchange(origin_of(server), ask(f"doomed-{steps}")))
@@ -138,20 +128,17 @@ def test_a_request_cancelled_at_any_step_never_soils_the_next(run: Run) -> None:
                     await asyncio.sleep(0)  # one turn of the event loop, not a wait
                 doomed.cancel()
                 heard = await pool.exchange(origin_of(server), ask(f"mine-{steps}"))
-                assert id_in(heard.body) == f"mine-{steps}"
+                assert heard.body == f"mine-{steps}".encode()
                 await asyncio.wait([doomed])
             await pool.aclose()
 
     run(scenario())
 
 
-@pytest.mark.parametrize(
-    "late", [b"x", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", answer(success("someone-else"))]
-)
+@pytest.mark.parametrize("late", [b"x", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", answer(b"someone-else")])
 def test_bytes_after_the_answer_spoil_the_connection_and_not_the_answer(run: Run, late: bytes) -> None:
     async def say_too_much(peer: Peer) -> None:
-        body = json.loads(await peer.request())
-        await peer.send(answer(success(body["tracking_id"])), late)
+        await peer.send(answer(await peer.request()), late)
         await peer.silence()
 
     async def scenario() -> None:
@@ -159,7 +146,7 @@ def test_bytes_after_the_answer_spoil_the_connection_and_not_the_answer(run: Run
             pool = Connections(PATIENT, PATIENT)
             for number in range(3):
                 heard = await pool.exchange(origin_of(server), ask(str(number)))
-                assert id_in(heard.body) == str(number)
+                assert heard.body == str(number).encode()
             assert server.connections == 3
             await pool.aclose()
 
@@ -173,7 +160,7 @@ def test_bytes_to_an_idle_connection_close_it(run: Run) -> None:
         await peer.request()
         await peer.send(OK)
         await speak.wait()
-        await peer.send(answer(success("someone-else")))
+        await peer.send(answer(b"someone-else"))
         await peer.silence()
 
     async def scenario() -> None:
@@ -183,7 +170,7 @@ def test_bytes_to_an_idle_connection_close_it(run: Run) -> None:
             speak.set()
             await server.until(lambda: server.gone == 1)
             heard = await pool.exchange(origin_of(server), ask("second"))
-            assert id_in(heard.body) == "a4d0243feee163bd3af2"
+            assert heard.body == b"{}"
             assert server.connections == 2
             await pool.aclose()
 
@@ -262,7 +249,7 @@ def test_a_connection_that_the_server_will_close_is_not_kept(run: Run, raw: byte
         (b"HTTP/1.1 200 OK\r\n\r\n{}", 200, b"{}"),
         (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\nContent-Length: 2\r\n\r\n{}", 200, b"{}"),
-        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" + OK, 200, success()),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" + OK, 200, b"{}"),
     ],
 )
 def test_every_way_of_ending_a_body_is_read(run: Run, raw: bytes, status: int, body: bytes) -> None:
@@ -295,7 +282,7 @@ def test_every_way_of_ending_a_body_is_read(run: Run, raw: bytes, status: int, b
 def test_a_coding_that_was_not_asked_for_is_not_undone(run: Run, header: bytes) -> None:
     async def say_it(peer: Peer) -> None:
         await peer.request()
-        await peer.send(b"HTTP/1.1 200 OK\r\n" + header + b"\r\n\r\n" + success())
+        await peer.send(b"HTTP/1.1 200 OK\r\n" + header + b"\r\n\r\n{}")
         peer.close()
 
     async def scenario() -> None:
@@ -333,7 +320,7 @@ def test_an_answer_may_be_as_large_as_the_cap_and_not_a_byte_more(run: Run) -> N
 
 def test_idle_connections_are_closed_when_their_time_is_over(run: Run) -> None:
     async def scenario() -> None:
-        async with FaultServer(polite) as server:
+        async with FaultServer(echo) as server:
             pool = Connections(PATIENT, PATIENT, keepalive_expiry=timedelta(milliseconds=30))
             await asyncio.gather(*(pool.exchange(origin_of(server), ask(str(number))) for number in range(20)))
             await server.until(lambda: server.gone == server.connections)
@@ -347,7 +334,7 @@ def test_idle_connections_are_closed_when_their_time_is_over(run: Run) -> None:
 
 def test_a_connection_past_its_time_is_not_used_even_before_it_is_swept(run: Run) -> None:
     async def scenario() -> None:
-        async with FaultServer(polite) as server:
+        async with FaultServer(echo) as server:
             pool = Connections(PATIENT, PATIENT, keepalive_expiry=timedelta(milliseconds=20))
             await pool.exchange(origin_of(server), ask("1"))
             time.sleep(0.03)  # noqa: ASYNC251  the event loop stands still on purpose, and with it the sweep
@@ -360,7 +347,7 @@ def test_a_connection_past_its_time_is_not_used_even_before_it_is_swept(run: Run
 
 def test_a_prepared_connection_is_the_one_that_is_used(run: Run) -> None:
     async def scenario() -> None:
-        async with FaultServer(polite) as server:
+        async with FaultServer(echo) as server:
             pool = Connections(PATIENT, PATIENT)
             await pool.prepare(origin_of(server))
             assert (pool.open_count, server.bodies) == (1, [])
@@ -378,19 +365,16 @@ def test_closing_breaks_what_is_under_way_and_sends_nothing_more(run: Run) -> No
 
     async def scenario() -> None:
         async with FaultServer(ignore) as server:
-            client = ZaloClient(server.url, server.url, PATIENT, PATIENT)
-
-            async def send() -> object:
-                return await client.send("t", phone="84", template_id="1", template_data={}, tracking_id="1")
-
-            under_way = asyncio.ensure_future(send())
+            pool = Connections(PATIENT, PATIENT)
+            under_way = asyncio.ensure_future(pool.exchange(origin_of(server), ask("1")))
             await server.until(lambda: len(server.bodies) == 1)
-            await client.aclose()
-            outcome = await under_way
-            assert isinstance(outcome, Uncertain)
-            assert outcome.error.code == "connection-lost"
-            later = await send()
-            assert later.error.code == "client-closed"  # type: ignore[attr-defined]
+            await pool.aclose()
+            with pytest.raises(Broken) as broken:
+                await under_way
+            assert broken.value.cause is Loss.CONNECTION_LOST
+            with pytest.raises(NotSent) as refused:
+                await pool.exchange(origin_of(server), ask("2"))
+            assert refused.value.cause is Unsent.CLOSED
             assert len(server.bodies) == 1
 
     run(scenario())
@@ -410,11 +394,11 @@ def test_a_silent_resolver_is_asked_once_and_holds_up_nobody_else(run: Run) -> N
 
     async def scenario() -> None:
         pool = Connections(SHORT, PATIENT, addresses=Addresses(silent))
-        senders = [asyncio.ensure_future(pool.exchange(Origin("http", "zalo", 80), b"")) for _ in range(20)]
+        senders = [asyncio.ensure_future(pool.exchange(Origin("http", "there", 80), b"")) for _ in range(20)]
         assert await asyncio.to_thread(int, "7") == 7  # asyncio's own threads are all free
         causes = [error.cause for error in await asyncio.gather(*senders, return_exceptions=True)]  # type: ignore[union-attr]
         assert causes == [Unsent.TIMED_OUT] * 20
-        assert asked == ["zalo"]
+        assert asked == ["there"]
         give_up.set()
         await pool.aclose()
 
@@ -431,8 +415,8 @@ def test_a_known_name_is_not_asked_for_again(run: Run) -> None:
     async def scenario() -> None:
         addresses = Addresses(resolve)
         for _ in range(3):
-            assert await addresses.find("zalo") == ["127.0.0.1"]
-        assert asked == ["zalo"]
+            assert await addresses.find("there") == ["127.0.0.1"]
+        assert asked == ["there"]
 
     run(scenario())
 
@@ -442,11 +426,11 @@ def test_an_address_that_does_not_answer_gives_way_to_the_next(run: Run, dead_en
     """127.0.0.2 stands for the IPv6 address that leads nowhere."""
 
     async def scenario() -> None:
-        async with FaultServer(polite) as server:
+        async with FaultServer(echo) as server:
             with FullListener("127.0.0.2", server.port if dead_end == "silent" else closed_port()):
                 pool = Connections(PATIENT, PATIENT, addresses=Addresses(lambda _: ["127.0.0.2", "127.0.0.1"]))
-                heard = await pool.exchange(Origin("http", "zalo", server.port), ask("1"))
-                assert (id_in(heard.body), pool.open_count) == ("1", 1)
+                heard = await pool.exchange(Origin("http", "there", server.port), ask("1"))
+                assert (heard.body, pool.open_count) == (b"1", 1)
                 await pool.aclose()
 
     run(scenario())
@@ -474,10 +458,10 @@ def test_httpx_on_this_transport_tells_the_truth_about_what_was_sent(run: Run) -
 
 def test_httpx_on_this_transport_reads_answers_as_ever(run: Run) -> None:
     async def scenario() -> None:
-        async with FaultServer(polite) as server:
+        async with FaultServer(echo) as server:
             async with httpx.AsyncClient(transport=PoolTransport(Connections(PATIENT, PATIENT))) as client:
-                heard = await client.post(server.url + "/path?a=b", json={"tracking_id": "mine"})
-                assert heard.json()["data"]["msg_id"] == "mine"
+                heard = await client.post(server.url + "/path?a=b", json={"text": "mine"})
+                assert heard.json() == {"text": "mine"}
             assert server.heads[0].startswith(b"POST /path?a=b HTTP/1.1\r\n")
 
     run(scenario())
@@ -485,7 +469,7 @@ def test_httpx_on_this_transport_reads_answers_as_ever(run: Run) -> None:
 
 def test_a_header_cannot_break_its_line(run: Run) -> None:
     async def scenario() -> None:
-        async with FaultServer(polite) as server:
+        async with FaultServer(echo) as server:
             async with httpx.AsyncClient(transport=PoolTransport(Connections(PATIENT, PATIENT))) as client:
                 with pytest.raises(httpx.LocalProtocolError):
                     await client.get(server.url, headers={"X-Bad": "a\r\nX-More: b"})
