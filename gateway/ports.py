@@ -11,14 +11,17 @@ from typing import Any, Protocol
 
 import msgspec
 
-from .core.delivery import Outcome
+from .core.callback import Callback
+from .core.delivery import Outcome, Quota
 from .core.event import Event
-from .core.grant import AccessToken, Grant, NotPresented, RefreshResult
+from .core.grant import AccessToken, Grant, Intent, NotPresented, RefreshResult
 from .core.hold import Hold
 from .core.identity import Identity, TrackingId
 from .core.login import Login
 from .core.message import Letter, Message
+from .core.news import News
 from .core.receipt import Receipt
+from .core.silence import StatusAnswer, Unclear
 
 Clock = Callable[[], datetime]
 Chance = Callable[[], float]
@@ -51,13 +54,12 @@ Acceptance = Stored | Known | Conflicting | Overtaken
 
 
 class KeptReceipt(msgspec.Struct, frozen=True):
-    """One webhook event as it was stored, before it was worked on."""
+    """One receipt as it was stored, before it was worked on."""
 
     id: int
     account: str
     received_at: datetime
-    name: str
-    receipt: Receipt | None
+    receipt: Receipt
     body: bytes
 
 
@@ -84,6 +86,31 @@ class Page(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
+class KeptNews(msgspec.Struct, frozen=True):
+    """One piece of news, and when it came."""
+
+    account: str
+    received_at: datetime
+    news: News
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """Which callbacks are to be posted again: those with these ids, or those made in this time; of all callers if None."""
+
+    caller: str | None
+    ids: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class Untold(msgspec.Struct, frozen=True):
+    """How many callbacks a caller has not yet got, and since when the oldest waits."""
+
+    caller: str
+    count: int
+    oldest: datetime
+
+
 class Depth(msgspec.Struct, frozen=True):
     """How many messages of one account and priority are queued, and since when the oldest."""
 
@@ -94,7 +121,11 @@ class Depth(msgspec.Struct, frozen=True):
 
 
 class Ledger(Protocol):
-    """Every message, its identity, its letter, the receipts that came, and what is held."""
+    """Every message, its identity, its letter, the receipts that came, what is held and what Zalo told.
+
+    A caller that asked to be told is told of each change of a message's status, and that it will be is stored with
+    the change, by `accept` and `save`.
+    """
 
     async def accept(
         self, message: Message, letter: Letter, identity: Identity, *, despite: int | None = None
@@ -104,8 +135,11 @@ class Ledger(Protocol):
     async def known(self, identity: Identity, event: Event) -> Known | Conflicting | None:
         """What `accept` would say of this event's identity, or None if it is new; stores nothing."""
 
-    async def save(self, message: Message, *, expected: int) -> bool:
-        """The message has replaced the one whose version was `expected`; False, and no change, if there is none."""
+    async def save(self, message: Message, *, expected: int, letter: Letter | None = None) -> bool:
+        """The message has replaced the one whose version was `expected`; False, and no change, if there is none.
+
+        So has its letter, if there is a new one: it is found by that one's phone then.
+        """
 
     async def load(self, tracking_id: str) -> Message | None:
         """The message as it now stands."""
@@ -116,6 +150,9 @@ class Ledger(Protocol):
     async def find(self, query: Query) -> Page:
         """One page of messages; raises InvalidRequest for a cursor that is not one of ours."""
 
+    async def matching(self, query: Query, statuses: Collection[str]) -> Sequence[TrackingId]:
+        """Every message of these statuses that the query's filters leave, oldest first; its limit and cursor do not count."""
+
     async def due(self, account: str, now: datetime, *, held: Collection[Hold], limit: int) -> Sequence[Message]:
         """Queued messages whose time has come and that no hold covers, urgent ones first, then the longest due."""
 
@@ -124,6 +161,9 @@ class Ledger(Protocol):
 
     async def stalled(self, now: datetime, limit: int) -> Sequence[Message]:
         """Messages with an attempt still open whose lease has lapsed, or whose process on this machine is dead."""
+
+    async def silent(self, account: str, now: datetime, limit: int) -> Sequence[Message]:
+        """The account's messages whose `ask_at` has come, the longest due first."""
 
     async def depths(self) -> Sequence[Depth]:
         """How much is queued."""
@@ -137,19 +177,33 @@ class Ledger(Protocol):
     async def holds(self) -> Sequence[Hold]:
         """Every hold in force."""
 
-    async def keep_receipt(
-        self, account: str, received_at: datetime, name: str, receipt: Receipt | None, body: bytes
-    ) -> int:
-        """The webhook event is stored, to be worked on; its number."""
+    async def pauses(self) -> Mapping[str, Hold]:
+        """By account, the pause that operators were last told of; an account that they think sends is not there."""
+
+    async def note_pause(
+        self, account: str, hold: Hold | None, *, before: Hold | None, callbacks: Sequence[Callback]
+    ) -> bool:
+        """Operators will be told by these callbacks; False, and no change, if `before` is not what they were told last."""
+
+    async def keep_receipt(self, account: str, received_at: datetime, receipt: Receipt, body: bytes) -> int:
+        """The receipt is stored with the webhook's raw body, to be worked on; its number."""
 
     async def receipts(self, limit: int) -> Sequence[KeptReceipt]:
-        """Stored webhook events that have not been worked on, oldest first."""
+        """Stored receipts that have not been worked on, oldest first."""
 
     async def match(self, account: str, receipt: Receipt) -> Message | None:
         """The account's message that a receipt speaks of: by tracking_id, else by msg_id."""
 
     async def settle_receipt(self, receipt_id: int, *, is_matched: bool) -> None:
-        """The webhook event has been worked on: forgotten if it was matched, else kept for its message to turn up."""
+        """The receipt has been worked on: forgotten if it was matched, else kept for its message to turn up."""
+
+    async def keep_news(
+        self, account: str, received_at: datetime, news: News, body: bytes, callbacks: Sequence[Callback]
+    ) -> bool:
+        """The news is stored with the raw body, and operators will be told; False, and no change, if it was here before."""
+
+    async def news(self, limit: int) -> Sequence[KeptNews]:
+        """What Zalo told last, newest first, but for events that change nothing here."""
 
     async def sweep(self, now: datetime, *, final_before: datetime, receipts_before: datetime) -> int:
         """What has outlived its retention is gone; how much that was."""
@@ -159,6 +213,27 @@ class Ledger(Protocol):
 
     async def aclose(self) -> None:
         """The store is closed; what was promised is safe."""
+
+
+class Outbox(Protocol):
+    """The callbacks. Each is stored with the change that it tells of, and kept as long as a message, to be replayed."""
+
+    async def due_callers(self, now: datetime) -> Collection[str]:
+        """The callers of whom a callback is due. As cheap with a hundred thousand waiting as with one."""
+
+    async def take_callbacks(
+        self, caller: str, now: datetime, *, until: datetime, limit: int
+    ) -> Sequence[Callback]:
+        """The caller's callbacks that are due, the longest due first, with this try counted; nobody else gets them before `until`."""
+
+    async def settle_callback(self, callback_id: str, *, next_at: datetime | None) -> None:
+        """The callback is tried again then; never, if None: it was taken, or is given up."""
+
+    async def replay_callbacks(self, replay: Replay, now: datetime) -> int:
+        """The callbacks that are meant are due now, as if they had never been tried; how many those are."""
+
+    async def untold(self) -> Sequence[Untold]:
+        """How much waits for each caller."""
 
 
 class Vault(Protocol):
@@ -191,6 +266,15 @@ class Vault(Protocol):
     async def take_login(self, state: str, now: datetime) -> Login | None:
         """The login that waits under this state, which waits no more; None if there is none, or its time is over."""
 
+    async def is_waiting(self, login: Login) -> bool:
+        """True while the login waits for its callback, as far as anybody has looked at its time."""
+
+    async def end_login(self, login: Login, told: bytes) -> None:
+        """What came of the login is on record, in place of what came of an earlier one of the account."""
+
+    async def login_end(self, login: Login) -> bytes | None:
+        """What came of the login, as it was told; None if it is not on record."""
+
 
 class Heard(msgspec.Struct, frozen=True):
     """What Zalo's token endpoint answered, as it came."""
@@ -199,20 +283,36 @@ class Heard(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class Entry(Protocol):
+    """The room for the answer to one presentation. Neither raises: what cannot be kept must not be lost for it."""
+
+    def begin(self) -> bool:
+        """It is on disk that the question may have left us; False, and then it must not."""
+
+    def __call__(self, status: int, body: bytes) -> None:
+        """The answer is on disk, as it came."""
+
+
 class Journal(Protocol):
     """The answers to refreshes, sealed, on a disk of this machine's before anything is made of them.
 
-    An answer may be the only copy of a new pair. So all that can fail is done in `open`, and `Write` never raises.
+    An answer may be the only copy of a new pair. So all that can fail is done in `open`.
     """
 
-    def open(self, grant: Grant) -> "Write":
-        """What writes down the answer to the presentation that the grant intends; raises Unavailable."""
+    def open(self, grant: Grant, *, besides: Intent | None = None) -> Entry:
+        """The room for the answer to the presentation that the grant intends; raises Unavailable.
+
+        `besides` is another intent of this process's that may be on record: its room stays.
+        """
 
     def read(self, grant: Grant) -> Heard | None:
         """The answer to the presentation that the grant intends, if it was written down whole."""
 
+    def void(self, grant: Grant) -> bool:
+        """True if nothing was asked under the grant's intent, and nothing will be; False where nobody can tell."""
+
     def drop(self, grant: Grant) -> None:
-        """The answer to that presentation is not needed any more."""
+        """The answer to that presentation is not needed any more, nor what others prepared for it and did not use."""
 
 
 Write = Callable[[int, bytes], None]
@@ -236,6 +336,31 @@ class Courier(Protocol):
 
     async def answers(self, access_token: str, *, app_secret: str | None = None) -> bool:
         """True if Zalo answers a harmless question sensibly; costs nothing and changes nothing."""
+
+
+class Oracle(Protocol):
+    """Answers questions about what was sent; they cost nothing and change nothing."""
+
+    async def status(self, access_token: str, msg_id: str, *, app_secret: str | None = None) -> StatusAnswer:
+        """What became of the message of this `msg_id`; never raises for anything that Zalo or the network does."""
+
+    async def quota(self, access_token: str, *, app_secret: str | None = None) -> Quota | Unclear:
+        """The account's daily quota as it stands; never raises either."""
+
+
+class Called(msgspec.Struct, frozen=True):
+    """How one call of a caller's endpoint ended: `status` is None if there was no answer; then `cause` says why."""
+
+    status: int | None
+    cause: str = ""
+    retry_after_s: int | None = None  # what the answer asked for; also where it gave a date
+
+
+class Endpoint(Protocol):
+    """Where callers are told; each has one URL."""
+
+    async def call(self, callback: Callback, now: datetime) -> Called:
+        """The callback was posted once; never raises for anything that the other side or the network does."""
 
 
 class Issuer(Protocol):
@@ -277,7 +402,7 @@ class TokenSource(Protocol):
         """The token to use now; None while there is none that works as far as anybody knows."""
 
     def on_trial(self, account: str) -> Token | None:
-        """The token of a generation that never worked, for one message to try whether it does now."""
+        """The token that Zalo has rejected, while it has not expired: for one message to try now and then."""
 
     async def prove(self, account: str, generation: int) -> None:
         """It is on record that Zalo took that generation's token."""
@@ -294,10 +419,9 @@ class Renewer(Protocol):
 
 
 class Signed(msgspec.Struct, frozen=True):
-    """A webhook event that Zalo signed; `receipt` if it says that a message was delivered."""
+    """A webhook event that Zalo signed, and what it says."""
 
-    name: str
-    receipt: Receipt | None
+    said: Receipt | News
 
 
 class Forged(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ random key of its own, sealed, under which phone numbers and events are digested
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from gateway.core.errors import CannotOpen, CannotStart
 
+from . import growing
 from .commits import Commits, connect
 from .journal import FileJournal, MemoryJournal
 from .memory import MemoryStore
@@ -36,16 +37,21 @@ __all__ = [
     "open_store",
 ]
 
-_SCHEMA: Final = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
-_SCHEMA_VERSION: Final = b"3"
-_GROWS: Final = (b"2",)  # versions that lack nothing but tables, and whose grants are written otherwise
 _KEEPERS_TO_COME: Final = ("redis", "rediss", "redis+sentinel", "redis+cluster")
 
 
 async def open_store(
-    url: str, keys: Sequence[bytes], *, is_simulated: bool, max_orphans: int = MAX_ORPHANS
+    url: str,
+    keys: Sequence[bytes],
+    *,
+    is_simulated: bool,
+    told: Collection[str] = (),
+    max_orphans: int = MAX_ORPHANS,
 ) -> SqliteStore:
-    """The store at `url`, made if it is not there; raises CannotStart with the cure."""
+    """The store at `url`, made if it is not there; raises CannotStart with the cure.
+
+    `told` are the callers that have a callback: theirs is stored with every change of a message's status.
+    """
     path = _path(url)
     ring = KeyRing(keys)
     with ExitStack() as opened:
@@ -71,6 +77,7 @@ async def open_store(
         records,
         owners,
         FileJournal(path.with_name(path.name + ".answers"), ring),
+        told=told,
         max_orphans=max_orphans,
     )
 
@@ -106,20 +113,13 @@ def _path(url: str) -> Path:
 
 
 def _prepare(writer: sqlite3.Connection, ring: KeyRing, *, is_simulated: bool) -> Records:
-    """The tables are there, the store is of the right kind, and its own key opens.
-
-    One transaction: a store that is killed while it is being made is not there yet.
-    """
+    """The tables are there, the store is of the right kind, and its own key opens."""
     kind = b"simulated" if is_simulated else b"live"
     if writer.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() is None:
-        # Another process may be doing the same: the first to come makes it.
-        writer.executescript(f"BEGIN IMMEDIATE;\n{_SCHEMA}")
         sealed = ring.seal(DIGEST_LABEL, os.urandom(KEY_BYTES))
-        marks = {"schema": _SCHEMA_VERSION, "kind": kind, "digest-key": sealed}
-        writer.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", marks.items())
-        writer.execute("COMMIT")
+        growing.make(writer, {"kind": kind, "digest-key": sealed})
     meta = {name: bytes(value) for name, value in writer.execute("SELECT name, value FROM meta")}
-    if meta.get("schema") not in (_SCHEMA_VERSION, *_GROWS):
+    if meta.get("schema") not in (growing.VERSION, *growing.OLDER):
         raise CannotStart(
             "the store was made by another version of the gateway; use that version, or another store.url"
         )
@@ -134,17 +134,6 @@ def _prepare(writer: sqlite3.Connection, ring: KeyRing, *, is_simulated: bool) -
         raise CannotStart(
             "secrets.keys does not open this store: put the key back that it was made with"
         ) from error
-    if meta["schema"] != _SCHEMA_VERSION:
-        _grow(writer, records)
+    if meta["schema"] != growing.VERSION:
+        growing.grow(writer, records)
     return records
-
-
-def _grow(writer: sqlite3.Connection, records: Records) -> None:
-    """A store of an older version is one of this version, as a whole or not at all; doing it twice does no harm."""
-    writer.executescript(f"BEGIN IMMEDIATE;\n{_SCHEMA}")
-    for account, version, sealed in writer.execute("SELECT account, version, body FROM credential").fetchall():
-        with suppress(CannotOpen):  # whoever asks for it is told; it may open once its key is back
-            newly = records.reseal_grant(account, version, sealed)
-            writer.execute("UPDATE credential SET body = ? WHERE account = ?", (newly, account))
-    writer.execute("UPDATE meta SET value = ? WHERE name = 'schema'", (_SCHEMA_VERSION,))
-    writer.execute("COMMIT")

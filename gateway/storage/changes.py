@@ -8,7 +8,7 @@ from gateway.core.identity import Identity
 from gateway.core.message import Message
 from gateway.ports import Acceptance, Conflicting, Known, Overtaken, Stored
 
-from . import queries
+from . import outbox, queries
 from .records import RANKS, micros, write_message
 
 _FIXED: Final = ("tracking_id", "caller", "type", "event_id", "accepted_at")
@@ -24,6 +24,7 @@ _MOVING: Final = (
     "due_at",
     "lease_until",
     "owner",
+    "ask_at",
     "body",
 )
 _NEXT_CHANGE: Final = "(SELECT ifnull(max(changed), 0) + 1 FROM message)"
@@ -31,7 +32,8 @@ _INSERT: Final = f"""INSERT INTO message ({", ".join(_FIXED + _MOVING)}, phone_d
     VALUES ({"?, " * len(_FIXED + _MOVING)} ?, {_NEXT_CHANGE})"""  # noqa: S608 - constants
 _UPDATE: Final = f"""UPDATE message SET {" = ?, ".join(_MOVING)} = ?, changed = {_NEXT_CHANGE}
     WHERE tracking_id = ? AND version = ?"""  # noqa: S608 - constants
-_SWEPT_AT_ONCE: Final = 500
+_NEW_LETTER: Final = "UPDATE letter SET body = ? WHERE seq = (SELECT seq FROM message WHERE tracking_id = ?)"
+_NEW_PHONE: Final = "UPDATE message SET phone_digest = ? WHERE tracking_id = ?"
 
 
 def accept(
@@ -42,8 +44,9 @@ def accept(
     identity: Identity,
     fingerprint: bytes,
     despite: int | None,
+    callback: outbox.Row | None,
 ) -> Acceptance:
-    """The message is stored under every name, unless it is known or a receipt has overtaken it."""
+    """The message is stored under every name, and its caller will be told, unless it is known or overtaken by a receipt."""
     found = queries.named(connection, identity)
     known = queries.judge(found, fingerprint)
     if isinstance(known, Conflicting):
@@ -60,6 +63,8 @@ def accept(
     if despite is not None:
         connection.execute("DELETE FROM receipt WHERE id = ?", (despite,))
         _renew_receipts(connection, message)
+    if callback is not None:
+        outbox.put(connection, [callback])
     return Stored()
 
 
@@ -77,17 +82,36 @@ def _overtaken(connection: sqlite3.Connection, message: Message) -> Overtaken | 
         " ORDER BY id LIMIT 1",
         (message.tracking_id, message.account),
     ).fetchone()
-    receipt = None if row is None else queries.receipt(*row[1:])
-    return None if receipt is None else Overtaken(row[0], receipt)
+    return None if row is None else Overtaken(row[0], queries.receipt(*row[1:]))
 
 
-def save(connection: sqlite3.Connection, message: Message, expected: int) -> bool:
-    """The message has replaced its version `expected`, and receipts that it explains are worked on again."""
-    values = (*_moving(message), message.tracking_id, expected)
-    if connection.execute(_UPDATE, values).rowcount != 1:
+def save(
+    connection: sqlite3.Connection,
+    message: Message,
+    expected: int,
+    letter: tuple[bytes, bytes | None] | None,
+    callback: outbox.Row | None,
+) -> bool:
+    """The message has replaced its version `expected`, and receipts that it explains are worked on again.
+
+    So has its letter, if there is a new one: sealed, and the digest of its phone. `callback` is for its caller if
+    the status is another one than before.
+    """
+    before = None if callback is None else _status(connection, message.tracking_id)
+    if connection.execute(_UPDATE, (*_moving(message), message.tracking_id, expected)).rowcount != 1:
         return False
+    if callback is not None and before != message.state.status:
+        outbox.put(connection, [callback])
+    if letter is not None:
+        connection.execute(_NEW_LETTER, (letter[0], message.tracking_id))
+        connection.execute(_NEW_PHONE, (letter[1], message.tracking_id))
     _renew_receipts(connection, message)
     return True
+
+
+def _status(connection: sqlite3.Connection, tracking_id: str) -> str | None:
+    row = connection.execute("SELECT status FROM message WHERE tracking_id = ?", (tracking_id,)).fetchone()
+    return None if row is None else row[0]
 
 
 def _renew_receipts(connection: sqlite3.Connection, message: Message) -> None:
@@ -100,10 +124,10 @@ def _renew_receipts(connection: sqlite3.Connection, message: Message) -> None:
 
 
 def keep_receipt(connection: sqlite3.Connection, row: tuple[object, ...]) -> int:
-    """The webhook event is stored, to be worked on; its number."""
+    """The receipt is stored, to be worked on; its number."""
     cursor = connection.execute(
-        "INSERT INTO receipt (account, received_at, name, tracking_id, msg_id, delivered_at, body, is_new)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, 1)",
+        "INSERT INTO receipt (account, received_at, tracking_id, msg_id, delivered_at, body, is_new)"
+        " VALUES (?, ?, ?, ?, ?, ?, 1)",
         row,
     )
     return cursor.lastrowid or 0
@@ -142,39 +166,16 @@ def take_lease(
 
 def take_login(connection: sqlite3.Connection, state: bytes, now: int) -> tuple[Any, ...] | None:
     """The row of the login of that state, which is not there any more; nor is any whose time is over."""
-    _drop_logins(connection, now)
+    drop_logins(connection, now)
     found = connection.execute("SELECT account, state, body FROM login WHERE state = ?", (state,)).fetchone()
     connection.execute("DELETE FROM login WHERE state = ?", (state,))
     row: tuple[Any, ...] | None = found
     return row
 
 
-def _drop_logins(connection: sqlite3.Connection, now: int) -> int:
+def drop_logins(connection: sqlite3.Connection, now: int) -> int:
+    """The logins whose time is over are gone; how many that were."""
     return connection.execute("DELETE FROM login WHERE expires_at <= ?", (now,)).rowcount
-
-
-def sweep(
-    connection: sqlite3.Connection, now: int, final_before: int, receipts_before: int, max_orphans: int
-) -> int:
-    """How much of what has outlived its retention is deleted now; 0 when there is no more.
-
-    The newest change stays, so that the numbers of the feed never run backwards.
-    """
-    swept = connection.execute(
-        "SELECT seq FROM message WHERE updated_at < ? AND status NOT IN ('queued', 'sending') AND lease_until IS NULL"
-        " AND changed < (SELECT max(changed) FROM message) LIMIT ?",
-        (final_before, _SWEPT_AT_ONCE),
-    ).fetchall()
-    for table in ("message", "letter", "identity"):
-        connection.executemany(f"DELETE FROM {table} WHERE seq = ?", swept)  # noqa: S608 - constants
-    aged = "SELECT id FROM receipt WHERE NOT is_new AND received_at < ? LIMIT ?"
-    gone = connection.execute(aged, (receipts_before, _SWEPT_AT_ONCE)).fetchall()
-    excess = "SELECT id FROM receipt WHERE NOT is_new AND account = ? ORDER BY id DESC LIMIT ? OFFSET ?"
-    for (account,) in connection.execute("SELECT DISTINCT account FROM receipt WHERE NOT is_new").fetchall():
-        gone += connection.execute(excess, (account, _SWEPT_AT_ONCE, max_orphans)).fetchall()
-    orphans = set(gone)
-    connection.executemany("DELETE FROM receipt WHERE id = ?", orphans)
-    return len(swept) + len(orphans) + _drop_logins(connection, now)
 
 
 def _fixed(message: Message) -> tuple[object, ...]:
@@ -202,5 +203,6 @@ def _moving(message: Message) -> tuple[object, ...]:
         None if due is None else micros(due),
         None if attempt is None else micros(attempt.lease_until),
         None if attempt is None else attempt.owner,
+        None if message.ask_at is None else micros(message.ask_at),
         write_message(message),
     )

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
+from time import monotonic, sleep
 from typing import Any, Final, TypeVar
 
 from gateway.core.errors import CannotStart, Unavailable
@@ -22,6 +23,7 @@ BUSY_TIMEOUT_S: Final = 2.0
 MAX_CHANGES: Final = 256
 _MAX_WAL_BYTES: Final = 64 << 20  # what the log is cut back to after a burst
 _FULL: Final = 2
+_LOOK_AGAIN_S: Final = 0.01
 
 
 def connect(path: Path, *, is_writer: bool) -> sqlite3.Connection:
@@ -31,7 +33,7 @@ def connect(path: Path, *, is_writer: bool) -> sqlite3.Connection:
     """
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
-        (journal,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        journal = _to_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
         (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()
         if (journal, synchronous) != ("wal", _FULL):
@@ -45,6 +47,21 @@ def connect(path: Path, *, is_writer: bool) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _to_wal(connection: sqlite3.Connection) -> str:
+    """The journal's mode, WAL where that can be had.
+
+    Of several that open a new file at once SQLite refuses this to some without waiting: each has what another needs.
+    """
+    end = monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.Error as error:
+            if not _is_locked(error) or monotonic() >= end:
+                raise
+        sleep(_LOOK_AGAIN_S)
 
 
 class _Waiting:

@@ -2,7 +2,8 @@
 
 An answer may be the only copy of a new pair, so its room is reserved before the refresh token leaves. A file belongs to
 one intent: who prepares to ask, and then may not, spoils nothing for the one who does, and an answer is never taken
-for that to another presentation.
+for that to another presentation. It says of itself that nothing has been asked, until right before that is so. Whoever
+finds it like that takes its name away, and who has lost the name does not ask: that nothing left us stays true.
 """
 
 import hashlib
@@ -10,13 +11,13 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
 from gateway.core.errors import CannotOpen, Unavailable
 from gateway.core.grant import Grant, Intent
-from gateway.ports import Heard, Write
+from gateway.ports import Entry, Heard
 
 from .private import create, make_folder, sync_folder
 from .records import micros
@@ -24,7 +25,9 @@ from .sealing import KeyRing
 
 _ROOM: Final = 128 << 10  # twice the longest answer
 _LENGTH_BYTES: Final = 4
+_UNASKED: Final = b"nothing has been asked"  # read as an answer's length, it is longer than any file
 _DRAFT: Final = "new"
+_VOID: Final = "void"
 
 _encode = msgspec.msgpack.Encoder().encode
 _read_heard = msgspec.msgpack.Decoder(Heard).decode
@@ -59,6 +62,9 @@ def _word(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
+_Key = tuple[str, int, Intent]
+
+
 class FileJournal:
     """Keeps the answers in a folder, which is made when the first one is expected."""
 
@@ -66,27 +72,32 @@ class FileJournal:
         self._folder = folder
         self._ring = ring
 
-    def open(self, grant: Grant) -> Write:
-        """What writes down the answer to the presentation that the grant intends; raises Unavailable."""
+    def open(self, grant: Grant, *, besides: Intent | None = None) -> Entry:
+        """The room for the answer to the presentation that the grant intends; raises Unavailable.
+
+        `besides` is another intent of this process's that may be on record: its room stays.
+        """
         if grant.intent is None:
             raise ValueError("an answer belongs to an intent")
         name = _name(grant, grant.intent)
+        kept = None if besides is None else _name(grant, besides)
+        path = self._folder / name.text
         try:
             make_folder(self._folder)
             sync_folder(self._folder.parent)
             # What this process prepared before and never asked for would pile up while the store is down.
-            self._remove(lambda it: it.account == name.account and it.owner == name.owner)
-            file = create(self._folder / name.text)
+            self._remove(lambda _, it: (it.account, it.owner) == (name.account, name.owner) and it != kept)
+            file = create(path)
             try:
                 _reserve(file)
                 sync_folder(self._folder)
             except OSError:
                 os.close(file)
-                (self._folder / name.text).unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
                 raise
         except OSError as error:
             raise Unavailable("no room can be had for the answer to a refresh") from error
-        return _Page(file, lambda heard: self._ring.seal(name.label, heard))
+        return _Page(path, file, lambda heard: self._ring.seal(name.label, heard))
 
     def read(self, grant: Grant) -> Heard | None:
         """The answer to the presentation that the grant intends, if it was written down whole."""
@@ -98,12 +109,32 @@ class FileJournal:
         except (OSError, CannotOpen, msgspec.DecodeError):
             return None
 
+    def void(self, grant: Grant) -> bool:
+        """True if nothing was asked under the grant's intent, and nothing will be; False where nobody can tell."""
+        if grant.intent is None:
+            return False
+        path = self._folder / _name(grant, grant.intent).text
+        voided = path.with_name(f"{path.name}.{_VOID}")
+        with suppress(OSError):
+            if _is_unasked(path):
+                path.rename(voided)
+        return _is_unasked(voided)  # looked at once it had lost its name: who marks it after that does not ask
+
     def drop(self, grant: Grant) -> None:
-        """The answer is not needed any more: its file is gone, and so are those of the account's older generations."""
+        """The answer is not needed any more: its file is gone, and so are those of the account's older generations.
+
+        So is what others of this generation prepared and did not use.
+        """
         account = _word(grant.account)
         own = None if grant.intent is None else _name(grant, grant.intent)
+
+        def is_over(path: Path, it: _Name) -> bool:
+            if it.account != account or it.generation > grant.generation:
+                return False
+            return it == own or it.generation < grant.generation or _is_unasked(path)
+
         with suppress(OSError):
-            self._remove(lambda it: it == own or (it.account == account and it.generation < grant.generation))
+            self._remove(is_over)
 
     def reseal(self) -> tuple[int, int]:
         """Every answer is sealed under the first key: how many were not, and how many no key opens.
@@ -138,27 +169,36 @@ class FileJournal:
         draft.rename(path)
         sync_folder(self._folder)
 
-    def _remove(self, is_meant: Callable[[_Name], bool]) -> None:
+    def _remove(self, is_meant: Callable[[Path, _Name], bool]) -> None:
         for path, name in list(self._files()):
-            if is_meant(name):
+            if is_meant(path, name):
                 path.unlink(missing_ok=True)
 
     def _files(self) -> Iterator[tuple[Path, _Name]]:
-        """Our files, drafts among them; others are none of our business."""
+        """Our files, drafts and void ones among them; others are none of our business."""
         with suppress(FileNotFoundError):
             for path in self._folder.iterdir():
-                parts = path.name.removesuffix(f".{_DRAFT}").split(".")
+                parts = path.name.removesuffix(f".{_DRAFT}").removesuffix(f".{_VOID}").split(".")
                 with suppress(ValueError):
                     account, generation, turn, owner, begun_at = parts
                     yield path, _Name(account, int(generation), turn, owner, int(begun_at))
 
 
 class _Page:
-    """Writes one answer into the room that was reserved for it."""
+    """One file: the mark that its question may have left, and then the answer."""
 
-    def __init__(self, file: int, seal: Callable[[bytes], bytes]) -> None:
+    def __init__(self, path: Path, file: int, seal: Callable[[bytes], bytes]) -> None:
+        self._path = path
         self._file = file
         self._seal = seal
+
+    def begin(self) -> bool:
+        try:
+            os.pwrite(self._file, bytes(len(_UNASKED)), 0)
+            os.fdatasync(self._file)
+            return self._path.exists()
+        except OSError:
+            return False
 
     def __call__(self, status: int, body: bytes) -> None:
         # Whatever goes wrong here, the answer is in memory and is about to be saved.
@@ -174,7 +214,7 @@ class _Page:
 def _reserve(file: int) -> None:
     # Written, too: then an answer overwrites blocks that are there, and syncing it has nothing else to do.
     os.posix_fallocate(file, 0, _ROOM)
-    os.pwrite(file, bytes(_ROOM), 0)
+    os.pwrite(file, _UNASKED.ljust(_ROOM, b"\0"), 0)
     os.fsync(file)
 
 
@@ -182,10 +222,24 @@ def _record(sealed: bytes) -> bytes:
     return len(sealed).to_bytes(_LENGTH_BYTES, "big") + sealed
 
 
+def _is_unasked(path: Path) -> bool:
+    """True if the file is there, and says that nothing has been asked."""
+    try:
+        with _reading(path) as file:
+            return file.read(len(_UNASKED)) == _UNASKED
+    except OSError:
+        return False
+
+
+def _reading(path: Path) -> BinaryIO:
+    """The file, open to be read; raises OSError."""
+    # Whatever lies there under this name must not keep us waiting, nor lead us elsewhere.
+    return open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")  # noqa: PTH123 - a descriptor
+
+
 def _sealed_in(path: Path) -> bytes:
     """The sealed answer in a file, empty if there is no whole one; raises OSError."""
-    # Whatever lies there under this name must not keep us waiting, nor lead us elsewhere.
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123 - a descriptor
+    with _reading(path) as file:
         length = int.from_bytes(file.read(_LENGTH_BYTES), "big")
         if length > os.fstat(file.fileno()).st_size:
             return b""
@@ -198,40 +252,64 @@ class MemoryJournal:
 
     def __init__(self) -> None:
         self.is_down = False
-        self._answers: dict[
-            tuple[str, int, Intent], list[Heard]
-        ] = {}  # a page has one answer, the newest, or none
+        self._pages: dict[_Key, _MemoryPage] = {}
 
-    def open(self, grant: Grant) -> Write:
-        """What writes down the answer to the presentation that the grant intends; raises Unavailable."""
+    def open(self, grant: Grant, *, besides: Intent | None = None) -> Entry:
+        """The room for the answer to the presentation that the grant intends; raises Unavailable."""
         if grant.intent is None:
             raise ValueError("an answer belongs to an intent")
         if self.is_down:
             raise Unavailable("no room can be had for the answer to a refresh")
-        key = (grant.account, grant.generation, grant.intent)
-        self._remove(lambda account, _, intent: (account, intent.owner) == (key[0], key[2].owner))
-        page = self._answers[key] = []
-
-        def write(status: int, body: bytes) -> None:
-            page[:] = [Heard(status, body)]
-
-        return write
+        mine = grant.account, grant.intent.owner
+        kept = grant.generation, besides
+        self._remove(lambda it: (it[0], it[2].owner) == mine and it[1:] != kept)
+        page = self._pages[grant.account, grant.generation, grant.intent] = _MemoryPage()
+        return page
 
     def read(self, grant: Grant) -> Heard | None:
         """The answer to the presentation that the grant intends, if it was written down whole."""
-        if grant.intent is None:
-            return None
-        page = self._answers.get((grant.account, grant.generation, grant.intent))
-        return page[0] if page else None
+        page = self._page(grant)
+        return None if page is None or page.is_gone else page.heard
+
+    def void(self, grant: Grant) -> bool:
+        """True if nothing was asked under the grant's intent, and nothing will be; False where nobody can tell."""
+        page = self._page(grant)
+        if page is None or not page.is_unasked:
+            return False
+        page.is_gone = True
+        return True
 
     def drop(self, grant: Grant) -> None:
-        """The answer is not needed any more, nor are those of the account's older generations."""
-        self._remove(
-            lambda account, generation, intent: (
-                account == grant.account
-                and (generation < grant.generation or (generation, intent) == (grant.generation, grant.intent))
-            )
-        )
+        """Not needed any more: this answer, those of older generations, what others of this one did not use."""
+        own = grant.account, grant.generation, grant.intent
 
-    def _remove(self, is_meant: Callable[[str, int, Intent], bool]) -> None:
-        self._answers = {key: page for key, page in self._answers.items() if not is_meant(*key)}
+        def is_over(it: _Key) -> bool:
+            if it[0] != grant.account or it[1] > grant.generation:
+                return False
+            return it == own or it[1] < grant.generation or self._pages[it].is_unasked
+
+        self._remove(is_over)
+
+    def _page(self, grant: Grant) -> "_MemoryPage | None":
+        return None if grant.intent is None else self._pages.get((grant.account, grant.generation, grant.intent))
+
+    def _remove(self, is_meant: Callable[[_Key], bool]) -> None:
+        for key in [it for it in self._pages if is_meant(it)]:
+            self._pages.pop(key).is_gone = True
+
+
+class _MemoryPage:
+    """The mark that a question may have left, and then its answer."""
+
+    def __init__(self) -> None:
+        self.is_unasked = True
+        self.is_gone = False
+        self.heard: Heard | None = None
+
+    def begin(self) -> bool:
+        self.is_unasked, self.heard = False, None
+        return not self.is_gone
+
+    def __call__(self, status: int, body: bytes) -> None:
+        self.is_unasked = False
+        self.heard = Heard(status, body)

@@ -1,4 +1,4 @@
-"""The Ledger and the Vault in plain dictionaries: what the other keepers are compared with, and what tests of flows use.
+"""The Ledger, the Outbox and the Vault in plain dictionaries: what the other keepers are compared with, and what tests of flows use.
 
 Nothing here is fast, durable or sealed; it is meant to be seen to be right.
 """
@@ -13,11 +13,12 @@ import msgspec
 
 from gateway.core.event import Event
 from gateway.core.hold import Hold
-from gateway.core.identity import Identity, canonical
+from gateway.core.identity import Identity, TrackingId, canonical
 from gateway.core.message import Letter, Message
 from gateway.core.receipt import Receipt
 from gateway.ports import Acceptance, Conflicting, Depth, KeptReceipt, Known, Overtaken, Page, Query, Stored
 
+from .memory_outbox import MemoryOutbox
 from .memory_vault import MemoryVault
 from .records import MAX_ORPHANS, RANKS, cursor_position
 
@@ -38,17 +39,19 @@ class _Name(msgspec.Struct, frozen=True):
     told: bytes
 
 
-class MemoryStore(MemoryVault):
-    """Keeps the Ledger and the Vault for as long as the process lives; while `is_down` nothing can be had of it."""
+class MemoryStore(MemoryVault, MemoryOutbox):
+    """Keeps the Ledger, the Outbox and the Vault for as long as the process lives; `told` are the callers with a callback."""
 
     def __init__(
         self,
         is_dead: Callable[[str], bool] = lambda _: False,
         *,
         owner: str = "memory",
+        told: Collection[str] = (),
         max_orphans: int = MAX_ORPHANS,
     ) -> None:
-        super().__init__(is_dead)
+        MemoryVault.__init__(self, is_dead)
+        MemoryOutbox.__init__(self, told)
         self.owner = owner
         self._max_orphans = max_orphans
         self._numbers = count(1)
@@ -69,16 +72,14 @@ class MemoryStore(MemoryVault):
         if known is None:
             if despite is None:
                 for kept in self._receipts.values():
-                    if (
-                        _speaks_of(kept, message.account, tracking_id=message.tracking_id)
-                        and kept.receipt is not None
-                    ):
+                    if _speaks_of(kept, message.account, tracking_id=message.tracking_id):
                         return Overtaken(kept.id, kept.receipt)
             number = next(self._numbers)
             self._rows[message.tracking_id] = _Row(message, deepcopy(letter), number, number)
             if despite is not None:
                 self._forget_receipt(despite)
                 self._renew_receipts(message)
+            self._announce(message, None)
         tracking_id = message.tracking_id if known is None else known.message.tracking_id
         for name in identity.names:
             self._names[name] = _Name(tracking_id, canonical(letter.event))
@@ -94,12 +95,14 @@ class MemoryStore(MemoryVault):
             return Conflicting(message.tracking_id)
         return Known(message)
 
-    async def save(self, message: Message, *, expected: int) -> bool:
+    async def save(self, message: Message, *, expected: int, letter: Letter | None = None) -> bool:
         self._check()
         row = self._rows.get(message.tracking_id)
         if row is None or row.message.version != expected:
             return False
-        row.message, row.changed = message, next(self._numbers)
+        before, row.message, row.changed = row.message, message, next(self._numbers)
+        row.letter = row.letter if letter is None else deepcopy(letter)
+        self._announce(message, before.state.status)
         self._renew_receipts(message)
         return True
 
@@ -133,6 +136,17 @@ class MemoryStore(MemoryVault):
         end = page[-1].changed if len(rest) > query.limit else max(position, newest)
         return Page(tuple(row.message for row in page), f"c{end}")
 
+    async def matching(self, query: Query, statuses: Collection[str]) -> Sequence[TrackingId]:
+        self._check()
+        after = query.updated_after
+        return [
+            row.message.tracking_id
+            for row in self._rows.values()
+            if row.message.state.status in statuses
+            and _is_wanted(row, query)
+            and (after is None or row.message.updated_at > after)
+        ]
+
     async def due(self, account: str, now: datetime, *, held: Collection[Hold], limit: int) -> Sequence[Message]:
         self._check()
         ready = [message for message in self._ready(now) if message.account == account]
@@ -154,6 +168,12 @@ class MemoryStore(MemoryVault):
             if attempt is not None and (attempt.lease_until <= now or self._is_dead(attempt.owner))
         ]
         return [message for _, message in sorted(lapsed, key=lambda pair: pair[0])][:limit]
+
+    async def silent(self, account: str, now: datetime, limit: int) -> Sequence[Message]:
+        self._check()
+        own = [(message.ask_at, message) for message in self._messages() if message.account == account]
+        long_enough = [(ask_at, message) for ask_at, message in own if ask_at is not None and ask_at <= now]
+        return [message for _, message in sorted(long_enough, key=lambda pair: pair[0])][:limit]
 
     async def depths(self) -> Sequence[Depth]:
         self._check()
@@ -178,7 +198,8 @@ class MemoryStore(MemoryVault):
             gone.update(own[: max(0, len(own) - self._max_orphans)])
         for number in gone:
             self._forget_receipt(number)
-        return len(swept) + len(gone) + self._drop_logins(now)
+        told = self._sweep_outbox(final_before, receipts_before)
+        return len(swept) + len(gone) + told + self._drop_logins(now)
 
     # -- holds --
 
@@ -196,12 +217,10 @@ class MemoryStore(MemoryVault):
 
     # -- receipts --
 
-    async def keep_receipt(
-        self, account: str, received_at: datetime, name: str, receipt: Receipt | None, body: bytes
-    ) -> int:
+    async def keep_receipt(self, account: str, received_at: datetime, receipt: Receipt, body: bytes) -> int:
         self._check()
         number = next(self._numbers)
-        self._receipts[number] = KeptReceipt(number, account, received_at, name, receipt, body)
+        self._receipts[number] = KeptReceipt(number, account, received_at, receipt, body)
         return number
 
     async def receipts(self, limit: int) -> Sequence[KeptReceipt]:
@@ -220,7 +239,7 @@ class MemoryStore(MemoryVault):
         kept = self._receipts.get(receipt_id)
         if is_matched:
             self._forget_receipt(receipt_id)
-        elif kept is not None and (kept.receipt is None or await self.match(kept.account, kept.receipt) is None):
+        elif kept is not None and await self.match(kept.account, kept.receipt) is None:
             self._orphans.add(receipt_id)
 
     # -- the store itself --
@@ -251,7 +270,7 @@ class MemoryStore(MemoryVault):
 
 
 def _speaks_of(kept: KeptReceipt, account: str, *, tracking_id: str, msg_id: str | None = None) -> bool:
-    if kept.receipt is None or kept.account != account:
+    if kept.account != account:
         return False
     return kept.receipt.tracking_id == tracking_id or (msg_id is not None and kept.receipt.msg_id == msg_id)
 

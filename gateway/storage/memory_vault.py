@@ -4,24 +4,23 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from gateway.core.errors import Unavailable
 from gateway.core.grant import Grant
 from gateway.core.login import Login
 
 from .journal import MemoryJournal
+from .memory_keeper import MemoryKeeper
 
 
-class MemoryVault:
-    """Keeps the Vault for as long as the process lives; while `is_down` nothing can be had of it."""
+class MemoryVault(MemoryKeeper):
+    """Keeps the Vault for as long as the process lives."""
 
     def __init__(self, is_dead: Callable[[str], bool]) -> None:
-        self.is_down = False
         self.journal = MemoryJournal()
         self._is_dead = is_dead
-        self._is_closed = False
         self._grants: dict[str, Grant] = {}
         self._leases: dict[str, tuple[str, datetime]] = {}
         self._logins: dict[str, Login] = {}
+        self._login_ends: dict[str, tuple[str, bytes]] = {}
 
     async def grant(self, account: str) -> Grant | None:
         self._check()
@@ -73,11 +72,21 @@ class MemoryVault:
             del self._logins[found.account]
         return found
 
+    async def is_waiting(self, login: Login) -> bool:
+        self._check()
+        found = self._logins.get(login.account)
+        return found is not None and found.state == login.state
+
+    async def end_login(self, login: Login, told: bytes) -> None:
+        self._check()
+        self._login_ends[login.account] = login.state, told
+
+    async def login_end(self, login: Login) -> bytes | None:
+        self._check()
+        state, told = self._login_ends.get(login.account, (None, b""))
+        return told if state == login.state else None
+
     def _drop_logins(self, now: datetime) -> int:
         count = len(self._logins)
         self._logins = {account: it for account, it in self._logins.items() if now < it.expires_at}
         return count - len(self._logins)
-
-    def _check(self) -> None:
-        if self._is_closed or self.is_down:
-            raise Unavailable("the store is closed" if self._is_closed else "the store is down")

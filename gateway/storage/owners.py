@@ -47,6 +47,11 @@ class Owners:
             return False
         return True
 
+    @property
+    def is_alone(self) -> bool:
+        """True if no other living process uses the store."""
+        return not self._others()
+
     def without(self, key_id: str) -> list[str]:
         """The names of the living processes that do not have this key, as far as is known."""
         lacking = []

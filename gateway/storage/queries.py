@@ -13,6 +13,7 @@ from gateway.ports import Conflicting, Depth, Known, Page, Query
 
 from .records import RANKS, cursor_position, micros, moment, read_message
 
+_LOOKED_THROUGH_AT_ONCE: Final = 10_000
 _PRIORITIES: Final = {rank: priority for priority, rank in RANKS.items()}
 
 
@@ -101,6 +102,26 @@ def _filters(query: Query, phone_digest: bytes | None) -> tuple[list[str], list[
     return [condition for condition, _ in asked], [value for _, value in asked]
 
 
+def matching(
+    reader: sqlite3.Connection, query: Query, statuses: Collection[str], phone_digest: bytes | None, after: int
+) -> tuple[list[TrackingId], int | None]:
+    """What the filters leave of the next stretch behind `after`, oldest accepted first; and where that ends, None at the end."""
+    (first,) = reader.execute("SELECT min(seq) FROM message WHERE seq > ?", (after,)).fetchone()
+    if first is None:
+        return [], None
+    end = first + _LOOKED_THROUGH_AT_ONCE
+    where, values = _filters(query, phone_digest)
+    if query.updated_after is not None:
+        where.append("updated_at > ?")
+        values.append(micros(query.updated_after))
+    where += ["seq BETWEEN ? AND ?", f"status IN ({', '.join('?' * len(statuses))})"]
+    rows = reader.execute(
+        f"SELECT tracking_id FROM message WHERE {' AND '.join(where)} ORDER BY seq",  # noqa: S608 - no input in it
+        (*values, first, end, *statuses),
+    )
+    return [TrackingId(tracking_id) for (tracking_id,) in rows], end
+
+
 def due(reader: sqlite3.Connection, account: str, now: int, held: Collection[Hold], limit: int) -> list[Message]:
     """The account's queued messages whose time has come, but for those that a hold covers."""
     where = ["account = ?", "due_at <= ?"]
@@ -142,6 +163,11 @@ def stalled(reader: sqlite3.Connection, now: int, is_dead: Callable[[str], bool]
     return _messages(reader, where, [now, *dead], "lease_until, seq", limit)
 
 
+def silent(reader: sqlite3.Connection, account: str, now: int, limit: int) -> list[Message]:
+    """The account's messages that are to be asked about."""
+    return _messages(reader, ["account = ?", "ask_at <= ?"], [account, now], "ask_at, seq", limit)
+
+
 def _covered(hold: Hold) -> tuple[str, list[object]]:
     pairs = [("account", hold.account), ("template_id", hold.template_id), ("type", hold.event_type)]
     asked = [(column, value) for column, value in pairs if value is not None]
@@ -164,18 +190,16 @@ def depths(reader: sqlite3.Connection) -> list[Depth]:
 
 
 def new_receipts(reader: sqlite3.Connection, limit: int) -> list[tuple[Any, ...]]:
-    """The rows of the webhook events that have not been worked on."""
+    """The rows of the receipts that have not been worked on."""
     return reader.execute(
-        "SELECT id, account, received_at, name, tracking_id, msg_id, delivered_at, body"
+        "SELECT id, account, received_at, tracking_id, msg_id, delivered_at, body"
         " FROM receipt WHERE is_new ORDER BY id LIMIT ?",
         (limit,),
     ).fetchall()
 
 
-def receipt(tracking_id: str | None, msg_id: str | None, delivered_at: int | None) -> Receipt | None:
-    """The Receipt in these columns, or None for a webhook event that is not one."""
-    if tracking_id is None and msg_id is None:
-        return None
+def receipt(tracking_id: str | None, msg_id: str | None, delivered_at: int | None) -> Receipt:
+    """The Receipt in these columns."""
     return Receipt(msg_id, tracking_id, None if delivered_at is None else moment(delivered_at))
 
 

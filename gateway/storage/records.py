@@ -1,4 +1,4 @@
-"""How messages, letters, grants, logins and cursors are written down, the same in every keeper."""
+"""How messages, letters, news, callbacks, grants, logins and cursors are written down, the same in every keeper."""
 
 import re
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from gateway.core.hold import Hold
 from gateway.core.identity import canonical
 from gateway.core.login import Login
 from gateway.core.message import Letter, Message
+from gateway.core.news import News
 from gateway.ports import Query
 
 from .sealing import Digests, KeyRing
@@ -24,12 +25,14 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 RANKS: Final = {"urgent": 0, "normal": 1, "bulk": 2}
 DIGEST_LABEL: Final = "digest-key:"
 MAX_ORPHANS: Final = 100_000  # receipts an account that have not found their message; the oldest go first
+MAX_OTHERS: Final = 10_000  # news an account that change nothing here; the oldest go first
 
 _encode = msgspec.msgpack.Encoder().encode
 _read_message = msgspec.msgpack.Decoder(Message).decode
 _read_letter = msgspec.msgpack.Decoder(Letter).decode
 _read_login = msgspec.msgpack.Decoder(Login).decode
 _read_hold = msgspec.msgpack.Decoder(Hold).decode
+_read_news = msgspec.msgpack.Decoder(tuple[News, bytes]).decode
 
 
 # The tokens are not in the grant but beside it, access and refresh, each sealed for itself. Stores of schema 2 had the
@@ -78,6 +81,10 @@ def read_hold(body: bytes) -> Hold:
     return _read_hold(body)
 
 
+def _news_label(account: str, key: str) -> str:
+    return f"news:{account}:{key}"
+
+
 def _login_label(account: str, state_digest: bytes) -> str:
     return f"login:{account}:{state_digest.hex()}"
 
@@ -114,6 +121,22 @@ class Records:
     def open_receipt(self, account: str, sealed: bytes) -> bytes:
         """The raw body of a webhook."""
         return self._ring.open(f"receipt:{account}", sealed)
+
+    def seal_news(self, account: str, news: News, body: bytes) -> bytes:
+        """The news with the webhook's raw body, bound to its account and key: either may quote a customer."""
+        return self._ring.seal(_news_label(account, news.key), _encode((news, body)))
+
+    def open_news(self, account: str, key: str, sealed: bytes) -> News:
+        """The news of that key."""
+        return _read_news(self._ring.open(_news_label(account, key), sealed))[0]
+
+    def seal_callback(self, callback_id: str, body: bytes) -> bytes:
+        """What a caller is told, bound to its id."""
+        return self._ring.seal(f"callback:{callback_id}", body)
+
+    def open_callback(self, callback_id: str, sealed: bytes) -> bytes:
+        """What a caller is told under that id."""
+        return self._ring.open(f"callback:{callback_id}", sealed)
 
     def seal_grant(self, grant: Grant) -> bytes:
         """The grant, bound to its account and version, and each token in it to its account, field and generation."""
@@ -164,6 +187,14 @@ class Records:
     def reseal_receipt(self, account: str, sealed: bytes) -> bytes:
         """The same webhook body under the first key."""
         return self._reseal(f"receipt:{account}", sealed)
+
+    def reseal_news(self, account: str, key: str, sealed: bytes) -> bytes:
+        """The same news under the first key."""
+        return self._reseal(_news_label(account, key), sealed)
+
+    def reseal_callback(self, callback_id: str, sealed: bytes) -> bytes:
+        """The same callback under the first key."""
+        return self._reseal(f"callback:{callback_id}", sealed)
 
     def reseal_grant(self, account: str, version: int, sealed: bytes) -> bytes:
         """The same grant under the first key, written as it is written today."""

@@ -85,6 +85,20 @@ _KINDS: Final = (
         "UPDATE receipt SET body = ? WHERE id = ? AND body = ?",
         lambda records, row: records.reseal_receipt(row[2], row[1]),
     ),
+    _Kind(
+        "news",
+        "SELECT id, body, account, key FROM news WHERE id > ifnull(:after, -1) AND substr(body, 1, 5) <> :head"
+        " ORDER BY id LIMIT :limit",
+        "UPDATE news SET body = ? WHERE id = ? AND body = ?",
+        lambda records, row: records.reseal_news(row[2], row[3], row[1]),
+    ),
+    _Kind(
+        "callbacks",
+        "SELECT seq, body, id FROM callback WHERE seq > ifnull(:after, -1) AND substr(body, 1, 5) <> :head"
+        " ORDER BY seq LIMIT :limit",
+        "UPDATE callback SET body = ? WHERE seq = ? AND body = ?",
+        lambda records, row: records.reseal_callback(row[2], row[1]),
+    ),
 )
 
 

@@ -1,4 +1,4 @@
-"""The Ledger and the Vault on SQLite: one file, WAL, an fsync before anything is promised.
+"""The Ledger, the Outbox and the Vault on SQLite: one file, WAL, an fsync before anything is promised.
 
 Changes go through one thread that commits many at once. Reads have threads of their own, one for looking up and
 one for lists, so that a slow list delays neither a promise nor a send.
@@ -8,33 +8,36 @@ one for lists, so that a slow list delays neither a promise nor a send.
 import sqlite3
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import partial
 from time import monotonic
 from typing import Any, Final
 
+from gateway.core.callback import of_message
 from gateway.core.errors import CannotOpen, Unavailable
 from gateway.core.event import Event
 from gateway.core.grant import Grant
 from gateway.core.hold import Hold
-from gateway.core.identity import Identity
+from gateway.core.identity import Identity, TrackingId
 from gateway.core.login import Login
 from gateway.core.message import Letter, Message
 from gateway.core.receipt import Receipt
 from gateway.ports import Acceptance, Conflicting, Depth, KeptReceipt, Known, Page, Query
 
-from . import changes, queries, rekeying
+from . import changes, outbox, queries, rekeying, sweeping
 from .commits import Commits
 from .journal import FileJournal
 from .owners import Owners
 from .reads import Reads
 from .records import MAX_ORPHANS, Records, micros, moment, read_hold, read_message, write_hold
+from .sqlite_outbox import SqliteOutbox
 
 _REFUSAL_COUNTS_S: Final = 10.0
 _SAVES_TO_COME: Final = 4  # of a grant, from the intent to the proof that its successor works
 _MAX_SWEEPS: Final = 200  # at a time: what is left then waits for the next call
 
 
-class SqliteStore:
-    """Keeps the Ledger and the Vault in one file; `journal` is beside it."""
+class SqliteStore(SqliteOutbox):
+    """Keeps the Ledger, the Outbox and the Vault in one file; `journal` is beside it. `told` are the callers that have a callback."""
 
     def __init__(
         self,
@@ -45,14 +48,13 @@ class SqliteStore:
         owners: Owners,
         journal: FileJournal,
         *,
+        told: Collection[str] = (),
         max_orphans: int = MAX_ORPHANS,
     ) -> None:
-        self._commits = commits
-        self._lookups = lookups
-        self._lists = lists
-        self._records = records
+        super().__init__(commits, lookups, lists, records)
         self._owners = owners
         self.journal = journal
+        self._told = told
         self._max_orphans = max_orphans
         self._refused_at: float | None = None
 
@@ -61,17 +63,22 @@ class SqliteStore:
         """The name under which this process's attempts are recorded."""
         return self._owners.name
 
+    @property
+    def is_alone(self) -> bool:
+        """True if no other living process uses the store."""
+        return self._owners.is_alone
+
     # -- messages --
 
     async def accept(
         self, message: Message, letter: Letter, identity: Identity, *, despite: int | None = None
     ) -> Acceptance:
         fingerprint = self._records.fingerprint(letter.event)
-        sealed = self._records.seal_letter(message.tracking_id, letter)
-        digest = None if letter.phone is None else self._records.phone_digest(letter.phone)
+        sealed, digest = self._sealed(message, letter)
+        callback = self._callback(message)
         try:
             acceptance = await self._commits.submit(
-                lambda it: changes.accept(it, message, sealed, digest, identity, fingerprint, despite)
+                lambda it: changes.accept(it, message, sealed, digest, identity, fingerprint, despite, callback)
             )
         except Unavailable:
             self._refused_at = monotonic()
@@ -83,8 +90,10 @@ class SqliteStore:
         fingerprint = self._records.fingerprint(event)
         return await self._lookups.run(lambda it: queries.judge(queries.named(it, identity), fingerprint))
 
-    async def save(self, message: Message, *, expected: int) -> bool:
-        return await self._commits.submit(lambda it: changes.save(it, message, expected))
+    async def save(self, message: Message, *, expected: int, letter: Letter | None = None) -> bool:
+        newly = None if letter is None else self._sealed(message, letter)
+        callback = self._callback(message)
+        return await self._commits.submit(lambda it: changes.save(it, message, expected, newly, callback))
 
     async def load(self, tracking_id: str) -> Message | None:
         row = await self._row("SELECT body FROM message WHERE tracking_id = ?", tracking_id)
@@ -100,6 +109,17 @@ class SqliteStore:
         digest = None if query.phone is None else self._records.phone_digest(query.phone)
         return await self._lists.run(lambda it: queries.find(it, query, digest))
 
+    async def matching(self, query: Query, statuses: Collection[str]) -> Sequence[TrackingId]:
+        digest = None if query.phone is None else self._records.phone_digest(query.phone)
+        found: list[TrackingId] = []
+        end: int | None = 0
+        # Stretch by stretch, so that no other list waits for the whole of it.
+        while end is not None:
+            ask = partial(queries.matching, query=query, statuses=statuses, phone_digest=digest, after=end)
+            stretch, end = await self._lists.run(ask)
+            found += stretch
+        return found
+
     async def due(self, account: str, now: datetime, *, held: Collection[Hold], limit: int) -> Sequence[Message]:
         return await self._lookups.run(lambda it: queries.due(it, account, micros(now), held, limit))
 
@@ -109,6 +129,9 @@ class SqliteStore:
     async def stalled(self, now: datetime, limit: int) -> Sequence[Message]:
         return await self._lookups.run(lambda it: queries.stalled(it, micros(now), self._owners.is_dead, limit))
 
+    async def silent(self, account: str, now: datetime, limit: int) -> Sequence[Message]:
+        return await self._lookups.run(lambda it: queries.silent(it, account, micros(now), limit))
+
     async def depths(self) -> Sequence[Depth]:
         return await self._lists.run(queries.depths)
 
@@ -117,7 +140,7 @@ class SqliteStore:
         total = 0
         # Bit by bit, so that no promise waits for the whole of it.
         for _ in range(_MAX_SWEEPS):
-            swept = await self._commits.submit(lambda it: changes.sweep(it, *limits))
+            swept = await self._commits.submit(lambda it: sweeping.sweep(it, *limits))
             total += swept
             if not swept:
                 break
@@ -137,13 +160,10 @@ class SqliteStore:
 
     # -- receipts --
 
-    async def keep_receipt(
-        self, account: str, received_at: datetime, name: str, receipt: Receipt | None, body: bytes
-    ) -> int:
-        it = receipt or Receipt(None, None, None)
-        delivered = None if it.delivered_at is None else micros(it.delivered_at)
+    async def keep_receipt(self, account: str, received_at: datetime, receipt: Receipt, body: bytes) -> int:
+        delivered = None if receipt.delivered_at is None else micros(receipt.delivered_at)
         sealed = self._records.seal_receipt(account, body)
-        row = (account, micros(received_at), name, it.tracking_id, it.msg_id, delivered, sealed)
+        row = (account, micros(received_at), receipt.tracking_id, receipt.msg_id, delivered, sealed)
         return await self._commits.submit(lambda connection: changes.keep_receipt(connection, row))
 
     async def receipts(self, limit: int) -> Sequence[KeptReceipt]:
@@ -153,9 +173,8 @@ class SqliteStore:
                 id=row[0],
                 account=row[1],
                 received_at=moment(row[2]),
-                name=row[3],
-                receipt=queries.receipt(*row[4:7]),
-                body=self._raw(row[1], row[7]),
+                receipt=queries.receipt(*row[3:6]),
+                body=self._raw(row[1], row[6]),
             )
             for row in rows
         ]
@@ -210,6 +229,19 @@ class SqliteStore:
         row = await self._commits.submit(lambda it: changes.take_login(it, digest, micros(now)))
         return None if row is None else self._records.open_login(*row)
 
+    async def is_waiting(self, login: Login) -> bool:
+        digest = self._records.state_digest(login.state)
+        return await self._row("SELECT 1 FROM login WHERE state = ?", digest) is not None
+
+    async def end_login(self, login: Login, told: bytes) -> None:
+        value = self._records.state_digest(login.state) + told
+        await self._execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", _login_end(login), value)
+
+    async def login_end(self, login: Login) -> bytes | None:
+        digest = self._records.state_digest(login.state)
+        row = await self._row("SELECT value FROM meta WHERE name = ?", _login_end(login))
+        return bytes(row[0])[len(digest) :] if row is not None and row[0].startswith(digest) else None
+
     # -- the store itself --
 
     async def rekey(self) -> Sequence[rekeying.Resealed]:
@@ -235,9 +267,19 @@ class SqliteStore:
 
         await self._commits.submit(change)
 
-    async def _row(self, statement: str, key: str) -> tuple[Any, ...] | None:
+    async def _row(self, statement: str, key: object) -> tuple[Any, ...] | None:
         row: tuple[Any, ...] | None = await self._lookups.run(lambda it: it.execute(statement, (key,)).fetchone())
         return row
+
+    def _sealed(self, message: Message, letter: Letter) -> tuple[bytes, bytes | None]:
+        """The letter, and the digest that its message is found by."""
+        digest = None if letter.phone is None else self._records.phone_digest(letter.phone)
+        return self._records.seal_letter(message.tracking_id, letter), digest
+
+    def _callback(self, message: Message) -> outbox.Row | None:
+        """What the message's caller is to be told if this status is a new one; None if nobody is."""
+        callback = of_message(message) if message.caller in self._told else None
+        return None if callback is None else self._rows([callback])[0]
 
     def _raw(self, account: str, sealed: bytes) -> bytes:
         try:
@@ -245,3 +287,7 @@ class SqliteStore:
         except CannotOpen:
             # What it says of a message stands beside it: a key that is gone must not keep that back.
             return b""
+
+
+def _login_end(login: Login) -> str:
+    return f"login-end:{login.account}"

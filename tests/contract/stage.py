@@ -11,26 +11,30 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from gateway.core.callback import Callback
+from gateway.core.conclusion import concluded
 from gateway.core.delivery import Accepted, Reason, State
 from gateway.core.event import Event
 from gateway.core.grant import AccessToken, Grant, RefreshToken
 from gateway.core.hold import Hold
 from gateway.core.identity import Identity, TrackingId, identify
 from gateway.core.login import Login
-from gateway.core.message import Letter, Message, claimed, concluded, stored
+from gateway.core.message import Letter, Message, claimed, stored
+from gateway.core.news import Kind, News
 from gateway.core.receipt import Receipt
-from gateway.ports import Acceptance, Journal, Ledger, Query, Stored, Vault
+from gateway.ports import Acceptance, Journal, Ledger, Outbox, Query, Replay, Stored, Vault
 from gateway.storage import MemoryStore, open_store
 from gateway.storage.owners import Owners
 
 NOW: Final = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 LEASE: Final = timedelta(seconds=22)
+TOLD: Final = frozenset({"crm"})
 KEY: Final = b"k" * 32
 PHONE: Final = "84912345678"
 
 
-class Store(Ledger, Vault, Protocol):
-    """A keeper of both ports."""
+class Store(Ledger, Outbox, Vault, Protocol):
+    """A keeper of all three ports."""
 
     @property
     def owner(self) -> str: ...
@@ -40,7 +44,7 @@ class Store(Ledger, Vault, Protocol):
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """A keeper, and the names of two other processes that use it: one is dead, one lives."""
+    """A keeper that tells `crm`, and the names of two other processes that use it: one is dead, one lives."""
 
     store: Store
     dead: str
@@ -52,13 +56,13 @@ OpenStage = Callable[[Path, int], AbstractAsyncContextManager[Stage]]
 
 @asynccontextmanager
 async def memory_stage(_: Path, max_orphans: int) -> AsyncIterator[Stage]:
-    yield Stage(MemoryStore(lambda name: name == "dead", max_orphans=max_orphans), "dead", "living")
+    yield Stage(MemoryStore(lambda name: name == "dead", told=TOLD, max_orphans=max_orphans), "dead", "living")
 
 
 @asynccontextmanager
 async def sqlite_stage(folder: Path, max_orphans: int) -> AsyncIterator[Stage]:
     url = f"sqlite:///{folder / 'store.db'}"
-    store = await open_store(url, [KEY], is_simulated=False, max_orphans=max_orphans)
+    store = await open_store(url, [KEY], is_simulated=False, told=TOLD, max_orphans=max_orphans)
     other = Owners(folder / "store.db.owners")
     try:
         yield Stage(store, "1-gone", other.name)
@@ -176,6 +180,17 @@ def make_login(account: str = "main", state: str = "state-1", **changes: Any) ->
     return msgspec.structs.replace(made, **changes)
 
 
+def make_callback(name: str = "c-1", caller: str = "crm", **changes: Any) -> Callback:
+    return msgspec.structs.replace(
+        Callback(name, caller, "account.paused", NOW, b'{"type":"account.paused"}'), **changes
+    )
+
+
+def make_news(key: str = "k-1", kind: Kind = Kind.TEMPLATE_STATUS, **changes: Any) -> News:
+    made = News(kind=kind, key=key, at=NOW, subject="tpl-1", before="ENABLE", after="DISABLE", note="canary-note")
+    return msgspec.structs.replace(made, **changes)
+
+
 def ids(messages: Any) -> list[str]:
     """The event ids of these messages, in their order."""
     return [message.event_id for message in messages]
@@ -193,17 +208,28 @@ OPERATIONS: Final[dict[str, Ask]] = {
     "load": lambda store: store.load("any"),
     "letter": lambda store: store.letter("any"),
     "find": lambda store: store.find(Query(phone=PHONE)),
+    "matching": lambda store: store.matching(Query(), ["queued"]),
     "due": lambda store: store.due("main", NOW, held=(), limit=1),
     "overdue": lambda store: store.overdue(NOW, 1),
     "stalled": lambda store: store.stalled(NOW, 1),
+    "silent": lambda store: store.silent("main", NOW, 1),
     "depths": lambda store: store.depths(),
     "put_hold": lambda store: store.put_hold(make_hold()),
     "drop_hold": lambda store: store.drop_hold("any"),
     "holds": lambda store: store.holds(),
-    "keep_receipt": lambda store: store.keep_receipt("main", NOW, "any", Receipt("m", None, None), b"{}"),
+    "pauses": lambda store: store.pauses(),
+    "note_pause": lambda store: store.note_pause("main", make_hold(), before=None, callbacks=()),
+    "keep_receipt": lambda store: store.keep_receipt("main", NOW, Receipt("m", None, None), b"{}"),
     "receipts": lambda store: store.receipts(1),
     "match": lambda store: store.match("main", Receipt("m", None, None)),
     "settle_receipt": lambda store: store.settle_receipt(1, is_matched=True),
+    "keep_news": lambda store: store.keep_news("main", NOW, make_news(), b"{}", ()),
+    "news": lambda store: store.news(1),
+    "due_callers": lambda store: store.due_callers(NOW),
+    "take_callbacks": lambda store: store.take_callbacks("crm", NOW, until=after(1), limit=1),
+    "settle_callback": lambda store: store.settle_callback("any", next_at=None),
+    "replay_callbacks": lambda store: store.replay_callbacks(Replay(caller=None), NOW),
+    "untold": lambda store: store.untold(),
     "sweep": lambda store: store.sweep(NOW, final_before=NOW, receipts_before=NOW),
     "ping": lambda store: store.ping(),
     "version": lambda it: it.version("main"),
@@ -214,4 +240,7 @@ OPERATIONS: Final[dict[str, Ask]] = {
     "rehearse": lambda store: store.rehearse(make_grant()),
     "put_login": lambda store: store.put_login(make_login()),
     "take_login": lambda store: store.take_login("any", NOW),
+    "is_waiting": lambda store: store.is_waiting(make_login()),
+    "end_login": lambda store: store.end_login(make_login(), b"any"),
+    "login_end": lambda store: store.login_end(make_login()),
 }

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.grant import Grant, Intent
-from gateway.ports import Heard, Journal, Write
+from gateway.ports import Entry, Heard, Journal
 from gateway.storage import FileJournal, KeyRing, MemoryJournal
 
 from .stage import KEY, Store, after, make_grant
@@ -31,7 +31,9 @@ def journal(store: Store) -> Journal:
 
 def keep(journal: Journal, grant: Grant, body: bytes = BODY) -> Grant:
     """The grant, whose presentation has been answered."""
-    journal.open(grant)(200, body)
+    entry = journal.open(grant)
+    assert entry.begin()
+    entry(200, body)
     return grant
 
 
@@ -85,6 +87,68 @@ def test_dropping_one_drops_the_accounts_older_generations_and_nothing_else(jour
     assert None not in [journal.read(it) for it in (same, newer, other)]
 
 
+def test_what_was_not_asked_is_known_for_good_and_will_not_be_asked(journal: Journal) -> None:
+    grant = intended()
+    entry = journal.open(grant)
+    assert journal.void(grant)
+    assert journal.void(grant), "whoever dies before it has said so leaves it to be found by the next"
+    assert not entry.begin()
+    assert journal.read(grant) is None
+    journal.drop(grant)
+    assert not journal.void(grant), "without a room nobody can tell"
+
+
+@pytest.mark.parametrize("is_answered", [False, True])
+def test_what_may_have_been_asked_is_not_void(journal: Journal, is_answered: bool) -> None:
+    grant = intended()
+    entry = journal.open(grant)
+    assert entry.begin()
+    if is_answered:
+        entry(200, BODY)
+    assert not journal.void(grant)
+    assert journal.read(grant) == (Heard(200, BODY) if is_answered else None)
+
+
+def test_only_the_presentation_that_was_not_asked_is_void(journal: Journal) -> None:
+    keep(journal, intended())
+    later = intended(second=1, owner="you")
+    journal.open(later)
+    assert [journal.void(it) for it in (intended(), make_grant(), intended(generation=2), later)] == [
+        *(False, False, False),
+        True,
+    ]
+
+
+def test_who_has_no_room_any_more_does_not_ask(journal: Journal) -> None:
+    grant = intended()
+    entry = journal.open(grant)
+    journal.drop(grant)
+    assert not entry.begin()
+
+
+def test_what_was_prepared_before_is_gone_but_for_what_may_be_on_record(journal: Journal) -> None:
+    first, second, third = (intended(second=it) for it in range(3))
+    for each in (first, second):
+        journal.open(each, besides=first.intent)
+    assert (journal.void(first), journal.void(second)) == (True, True)
+    journal.open(third, besides=first.intent)
+    assert (journal.void(first), journal.void(second)) == (True, False)
+
+
+def test_dropping_one_drops_what_others_of_its_generation_prepared_and_did_not_use(journal: Journal) -> None:
+    unused, asking, newer = (
+        intended(owner="idle"),
+        intended(owner="asks"),
+        intended(owner="next", generation=2),
+    )
+    idle, asks, coming = (journal.open(it) for it in (unused, asking, newer))
+    assert asks.begin()
+    journal.drop(keep(journal, intended()))
+    asks(200, BODY)
+    assert journal.read(asking) == Heard(200, BODY)
+    assert (idle.begin(), coming.begin()) == (False, True)
+
+
 def test_who_prepares_to_ask_spoils_nothing_for_the_one_who_asks(journal: Journal) -> None:
     asks, waits = intended(owner="one"), intended(owner="other", second=1)
     write = journal.open(asks)
@@ -126,23 +190,43 @@ INTENDED = [
     for owner in ("me", "you")
     for second in (0, 1, 2)
 ]
-STEPS = st.lists(st.tuples(st.sampled_from(["open", "write", "drop"]), st.sampled_from(range(len(INTENDED)))))
+KINDS = st.sampled_from(["open", "open-besides", "begin", "write", "void", "drop"])
+STEPS = st.lists(st.tuples(KINDS, st.sampled_from(range(len(INTENDED)))))
 
 
 @given(steps=STEPS)
-def test_both_keepers_say_the_same_whoever_opens_writes_and_drops(
+def test_both_keepers_say_the_same_whoever_does_what(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
 ) -> None:
     folder: Path = tmp_path_factory.mktemp("journal")
     journals: list[Journal] = [FileJournal(folder / "answers", KeyRing([KEY])), MemoryJournal()]
-    pages: list[dict[int, Write]] = [{}, {}]
+    entries: list[dict[int, Entry]] = [{}, {}]
     for number, (step, which) in enumerate(steps):
-        for journal, page in zip(journals, pages, strict=True):
-            if step == "open":
-                page[which] = journal.open(INTENDED[which])
-            elif step == "write" and which in page:
-                page[which](200, str(number).encode())
-            elif step == "drop":
-                journal.drop(INTENDED[which])
-        kept, expected = ([journal.read(it) for it in INTENDED] for journal in journals)
-        assert kept == expected
+        told = [
+            taken(step, INTENDED[which], which, str(number).encode(), *each)
+            for each in zip(journals, entries, strict=True)
+        ]
+        assert told[0] == told[1]
+        kept = [[journal.read(it) for it in INTENDED] for journal in journals]
+        assert kept[0] == kept[1]
+    void = [[journal.void(it) for it in INTENDED] for journal in journals]
+    assert void[0] == void[1]
+
+
+def taken(
+    step: str, grant: Grant, which: int, body: bytes, journal: Journal, entries: dict[int, Entry]
+) -> bool | None:
+    """What the journal says to this step."""
+    if step == "open":
+        entries[which] = journal.open(grant)
+    elif step == "open-besides" and which % 3:
+        entries[which] = journal.open(grant, besides=INTENDED[which - which % 3].intent)
+    elif step == "begin" and which in entries:
+        return entries[which].begin()
+    elif step == "write" and which in entries:
+        entries[which](200, body)
+    elif step == "void":
+        return journal.void(grant)
+    elif step == "drop":
+        journal.drop(grant)
+    return None

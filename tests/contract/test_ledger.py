@@ -4,16 +4,19 @@ import asyncio
 from collections import Counter
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.core.delivery import State
 from gateway.core.errors import Unavailable
 from gateway.core.message import waiting
+from gateway.core.silence import asking, given_up
 from gateway.ports import Conflicting, Depth, Known, Query, Stored
 
 from .stage import (
     NOW,
     OPERATIONS,
+    PHONE,
     Stage,
     Store,
     after,
@@ -205,6 +208,30 @@ class TestSave:
         await change(store, message, attempts=1)
         assert await store.letter(message.tracking_id) == make_letter(make_event())
 
+    async def test_a_new_letter_and_the_phone_that_it_is_found_by_replace_the_old_ones(self, store: Store) -> None:
+        message = await put(store, make_message())
+        letter = make_letter(make_event(), "84987654321")
+        newer = msgspec.structs.replace(message, version=message.version + 1)
+        assert not await store.save(newer, expected=newer.version, letter=letter)
+        assert await store.letter(message.tracking_id) == make_letter(make_event())
+        assert (await store.find(Query(phone=PHONE))).items == (message,)
+        assert await store.save(newer, expected=message.version, letter=letter)
+        assert await store.letter(message.tracking_id) == letter
+        assert (await store.find(Query(phone="84987654321"))).items == (newer,)
+        assert (await store.find(Query(phone=PHONE))).items == ()
+        skipped = msgspec.structs.replace(newer, version=newer.version + 1)
+        assert await store.save(skipped, expected=newer.version, letter=make_letter(make_event(), None))
+        assert (await store.find(Query(phone="84987654321"))).items == ()
+        assert await take(store, make_message()) == Known(skipped), "the event is the same"
+
+    async def test_of_many_new_letters_the_one_that_wins_is_there(self, store: Store) -> None:
+        message = await put(store, make_message())
+        newer = msgspec.structs.replace(message, version=message.version + 1)
+        letters = [make_letter(make_event(), f"8491234567{n}") for n in range(8)]
+        won = await asyncio.gather(*(store.save(newer, expected=message.version, letter=it) for it in letters))
+        assert won.count(True) == 1
+        assert await store.letter(message.tracking_id) == letters[won.index(True)]
+
     async def test_what_is_asked_for_goes_by_the_newest_version(self, store: Store) -> None:
         message = await put(store, make_message())
         held = [make_hold(template_id="tpl-1")]
@@ -352,6 +379,35 @@ async def test_depths_count_what_is_queued_by_account_and_priority(store: Store)
     ]
 
 
+class TestSilent:
+    async def test_those_of_the_account_that_are_to_be_asked_about_the_longest_due_first(
+        self, store: Store
+    ) -> None:
+        for name, ask_at in (("second", 20), ("first", 10), ("third", 30)):
+            await put(store, make_message(name, state=State.SENT, ask_at=after(ask_at)))
+        unknown = await put(store, make_message("unknown", state=State.UNKNOWN))
+        await change(store, unknown, ask_at=after(25))
+        await put(store, make_message("other", state=State.SENT, ask_at=after(1), account="second"))
+        await put(store, make_message("never", state=State.SENT))
+        assert ids(await store.silent("main", after(25), 10)) == ["first", "second", "unknown"]
+        assert ids(await store.silent("main", after(25), 1)) == ["first"]
+        assert await store.silent("main", after(9.999999), 10) == []
+
+    async def test_it_goes_by_the_newest_version(self, store: Store) -> None:
+        begun = await put(store, begin(make_message(), store.owner))
+        sent = finish(begun, "z1", after(1))
+        assert sent.ask_at is not None
+        assert await store.save(sent, expected=begun.version)
+        assert await store.silent("main", sent.ask_at, 10) == [sent]
+        asked = asking(sent, sent.ask_at)
+        assert asked.ask_at is not None
+        assert await store.save(asked, expected=sent.version)
+        assert await store.silent("main", sent.ask_at, 10) == []
+        assert await store.silent("main", asked.ask_at, 10) == [asked]
+        assert await store.save(given_up(asked, after(9000)), expected=asked.version)
+        assert await store.silent("main", after(10**9), 10) == []
+
+
 class TestHolds:
     async def test_a_hold_stands_until_it_is_dropped(self, store: Store) -> None:
         of_account, of_template = make_hold(), make_hold(template_id="tpl-1", until=after(60))
@@ -407,8 +463,12 @@ class TestSweep:
         assert ids(page.items) == ["later"]
 
 
-async def test_a_ping_is_confirmed(store: Store) -> None:
+async def test_a_ping_is_confirmed_after_all_that_was_asked_for_before_it(store: Store) -> None:
+    begun = [asyncio.ensure_future(take(store, make_message(f"evt-{n}"))) for n in range(20)]
+    await asyncio.wait(begun, timeout=0)
     await store.ping()
+    assert len((await store.find(Query())).items) == 20
+    assert await asyncio.gather(*begun) == [Stored()] * 20
 
 
 async def test_after_it_was_closed_nothing_can_be_had_of_it(store: Store) -> None:
@@ -430,4 +490,4 @@ async def test_what_was_begun_before_it_was_closed_is_done(store: Store) -> None
 
 def test_every_operation_of_the_ports_is_among_them(store: Store) -> None:
     public = {name for name in dir(type(store)) if not name.startswith("_")}
-    assert public - {"owner", "aclose", "is_down", "is_gone", "rekey"} == set(OPERATIONS)
+    assert public - {"owner", "aclose", "is_alone", "is_down", "is_gone", "rekey"} == set(OPERATIONS)

@@ -76,6 +76,67 @@ class TestFilters:
         assert await found(store, status="expired") == ["evt-1"]
 
 
+class TestMatching:
+    async def matched(self, store: Store, *statuses: str, **asked: Any) -> list[str]:
+        found = await store.matching(Query(**asked), statuses or [state.status for state in State])
+        messages = [await store.load(tracking_id) for tracking_id in found]
+        return ids(messages)
+
+    @pytest.mark.parametrize(
+        ("asked", "expected"),
+        [
+            ({}, ["a", "b", "c", "again"]),
+            ({"caller": "crm"}, ["b"]),
+            ({"status": "queued"}, ["a", "again"]),
+            ({"event_type": "order.shipped"}, ["c"]),
+            ({"event_id": "c"}, ["c"]),
+            ({"account": "second"}, ["b"]),
+            ({"phone": "84987654321"}, ["b"]),
+            ({"phone": "8498765432"}, []),
+            ({"since": after(20)}, ["c", "again"]),
+            ({"until": after(20)}, ["a", "b"]),
+            ({"updated_after": after(10)}, ["c", "again"]),
+            ({"limit": 1, "cursor": "s1"}, ["a", "b", "c", "again"]),
+        ],
+    )
+    async def test_everything_that_the_filters_leave_oldest_accepted_first(
+        self, store: Store, asked: dict[str, Any], expected: list[str]
+    ) -> None:
+        await put(store, make_message("a"))
+        second = make_message("b", caller="crm", account="second", state=State.SENT, accepted_at=after(10))
+        await put(store, second, phone="84987654321")
+        await put(store, make_message("c", event_type="order.shipped", state=State.FAILED, accepted_at=after(20)))
+        await put(store, make_message("again", state=State.QUEUED_AGAIN, accepted_at=after(30)))
+        assert await self.matched(store, **asked) == expected
+        queued = [name for name in expected if name in ("a", "again")]
+        assert await self.matched(store, "queued", **asked) == queued
+        assert await self.matched(store, "sent", "failed", **asked) == [it for it in expected if it not in queued]
+        assert await self.matched(store, "cancelled", **asked) == []
+
+    async def test_a_status_is_the_one_of_now(self, store: Store) -> None:
+        message = await put(store, make_message())
+        await change(store, message, state=State.EXPIRED)
+        assert await self.matched(store, "queued") == []
+        assert await self.matched(store, "expired") == ["evt-1"]
+
+    @pytest.mark.parametrize("at_once", [1, 2, 3, 10])
+    async def test_stretch_by_stretch_each_once_also_where_much_was_swept(
+        self, store: Store, at_once: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("gateway.storage.queries._LOOKED_THROUGH_AT_ONCE", at_once)
+        for n in range(40):
+            await put(store, make_message(f"evt-{n}", state=State.SENT if n % 10 < 6 else State.QUEUED))
+        left = [f"evt-{n}" for n in range(40) if n % 10 >= 6]
+        assert await self.matched(store) == [f"evt-{n}" for n in range(40)]
+        assert await store.sweep(after(99), final_before=after(50), receipts_before=NOW) == 24
+        assert await self.matched(store) == left
+
+    async def test_of_nothing_nothing(self, store: Store) -> None:
+        assert await store.matching(Query(), ["queued"]) == []
+        await put(store, make_message())
+        assert await store.matching(Query(), []) == []
+
+
 class TestPages:
     @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
     async def test_no_gaps_and_no_repeats_while_others_come_in(self, store: Store, limit: int) -> None:

@@ -5,11 +5,12 @@ import sys
 
 from gateway.core.receipt import Receipt
 from gateway.storage import SqliteStore, open_store, rekeying
-from tests.contract.stage import NOW, make_grant, make_login, make_message, put
+from tests.contract.stage import NOW, make_callback, make_grant, make_login, make_message, make_news, put
 
 OLD, NEW = b"o" * 32, b"n" * 32
 ACCOUNTS = ("main", "second", "third")
 BODY = b'{"error": -14014}'
+NEWS = make_news()
 RECEIPT = Receipt("z1", "t1", NOW)
 
 
@@ -20,7 +21,9 @@ async def fill(store: SqliteStore, letters: int, prefix: str = "evt", owner: str
         intended = make_grant(account).intended(owner, NOW)
         assert await store.put_grant(intended, expected=0)
         await store.put_login(make_login(account, f"state-{account}"))
-        await store.keep_receipt(account, NOW, "user_received_message", RECEIPT, BODY)
+        await store.keep_receipt(account, NOW, RECEIPT, BODY)
+        told = [make_callback(f"c-{account}", account, body=BODY)]
+        assert await store.keep_news(account, NOW, NEWS, BODY, told)
         store.journal.open(intended)(200, BODY)
 
 

@@ -3,8 +3,6 @@
 import asyncio
 import base64
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -12,28 +10,29 @@ import msgspec
 import pytest
 
 from gateway.core.errors import CannotOpen, CannotStart
+from gateway.core.news import Kind
 from gateway.core.receipt import Receipt
 from gateway.ports import Query
-from gateway.storage import SqliteStore, kind_of, open_store
+from gateway.storage import kind_of, open_store
 from tests.contract.stage import (
     KEY,
     NOW,
     PHONE,
     begin,
     identity_of,
+    make_callback,
     make_event,
     make_grant,
     make_letter,
     make_login,
     make_message,
+    make_news,
     put,
 )
 
+from .stage import found_at_once, opened
+
 OLD, NEW = b"o" * 32, b"n" * 32
-
-
-async def opened(url: str, *keys: bytes, is_simulated: bool = False) -> SqliteStore:
-    return await open_store(url, keys or (KEY,), is_simulated=is_simulated)
 
 
 class TestKinds:
@@ -115,23 +114,7 @@ class TestUrls:
 
     @pytest.mark.system
     def test_of_several_that_make_it_at_once_all_find_one_store(self, url: str) -> None:
-        code = (
-            "import asyncio, sys; from gateway.storage import open_store\n"
-            "async def main():\n"
-            f"    store = await open_store(sys.argv[1], [{KEY!r}], is_simulated=False)\n"
-            "    await store.ping(); await store.aclose()\n"
-            "sys.stdin.readline(); asyncio.run(main())"
-        )
-        makers = [
-            subprocess.Popen([sys.executable, "-c", code, url], stdin=subprocess.PIPE, text=True) for _ in range(4)
-        ]
-        for maker in makers:
-            assert maker.stdin is not None
-            maker.stdin.write("go\n")
-            maker.stdin.flush()
-        for maker in makers:
-            maker.communicate(timeout=20)
-        assert [maker.returncode for maker in makers] == [0] * 4
+        assert found_at_once(url) == [0] * 4
 
 
 class TestKeys:
@@ -182,7 +165,7 @@ class TestKeys:
         await store.aclose()
         store = await opened(url, NEW, OLD)
         receipt = Receipt("z1", "t1", NOW)
-        await store.keep_receipt("main", NOW, "user_received_message", receipt, b"raw")
+        await store.keep_receipt("main", NOW, receipt, b"raw")
         await store.aclose()
         store = await opened(url, OLD)
         assert [(kept.receipt, kept.body) for kept in await store.receipts(9)] == [(receipt, b"")]
@@ -232,7 +215,10 @@ class TestWhatAStrangerReads:
             grant, access=type(grant.access)(access), refresh=type(grant.refresh)(refresh)
         )
         assert await store.put_grant(grant, expected=0)
-        await store.keep_receipt("main", NOW, "any", None, b'{"canary-raw-body": "84987654321"}')
+        await store.keep_receipt("main", NOW, Receipt("m", None, None), b'{"canary-raw-body": "84987654321"}')
+        words = make_news("canary-key", Kind.FEEDBACK, note="canary-note")
+        told = make_callback(body=b'{"note": "canary-otp-135790"}')
+        assert await store.keep_news("main", NOW, words, b'{"canary-raw-body": "84987654321"}', [told])
         assert (await store.find(Query(phone="84987654321"))).items
         await store.put_login(make_login(state="canary-state", verifier="canary-verifier"))
         intended = grant.intended(store.owner, NOW)

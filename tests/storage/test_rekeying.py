@@ -19,6 +19,7 @@ from gateway.storage.owners import Owners
 from tests.contract.stage import (
     NOW,
     PHONE,
+    after,
     make_event,
     make_grant,
     make_letter,
@@ -27,11 +28,11 @@ from tests.contract.stage import (
     put,
     tracking_id_of,
 )
-from tests.storage.rekeyer import ACCOUNTS, BODY, NEW, OLD, RECEIPT, fill
+from tests.storage.rekeyer import ACCOUNTS, BODY, NEW, NEWS, OLD, RECEIPT, fill
+from tests.storage.stage import ROOT, killed_at
 from tests.system.commands import run, said
 from tests.system.stage import eventually
 
-ROOT = Path(__file__).parents[2]
 THIRD = b"t" * 32
 
 
@@ -56,23 +57,27 @@ def intended(account: str) -> Grant:
     return make_grant(account).intended("me", NOW)
 
 
-async def is_whole(store: SqliteStore, letters: int = 250, *, takes_logins: bool = True) -> None:
+async def is_whole(store: SqliteStore, letters: int = 250, *, takes: bool = True) -> None:
     """Everything that `fill` put there opens and is as it was."""
     for number in range(letters):
         name = f"evt-{number}"
         assert await store.letter(tracking_id_of(name)) == make_letter(make_event(name))
     assert len((await store.find(Query(phone=PHONE, limit=1000))).items) == letters
     assert [(kept.receipt, kept.body) for kept in await store.receipts(9)] == [(RECEIPT, BODY)] * len(ACCOUNTS)
+    assert [kept.news for kept in await store.news(9)] == [NEWS] * len(ACCOUNTS)
     for account in ACCOUNTS:
         assert await store.grant(account) == intended(account)
         assert store.journal.read(intended(account)) == Heard(200, BODY)
-        if takes_logins:
+        if takes:
+            (callback,) = await store.take_callbacks(account, NOW, until=after(1), limit=9)
+            assert callback.body == BODY
             assert await store.take_login(f"state-{account}", NOW) == make_login(account, f"state-{account}")
 
 
 async def test_everything_is_sealed_under_the_first_key_and_the_old_one_may_go(url: str) -> None:
     await made(url)
-    expected = {"digest-key": 1, "grants": 3, "logins": 3, "letters": 250, "receipts": 3, "answers": 3}
+    expected = {"digest-key": 1, "letters": 250}
+    expected |= dict.fromkeys(["grants", "logins", "receipts", "news", "callbacks", "answers"], 3)
     assert await rekeyed(url, NEW, OLD) == {kind: (count, 0, True) for kind, count in expected.items()}
     assert await rekeyed(url, NEW, OLD) == dict.fromkeys(expected, (0, 0, True))
     with pytest.raises(CannotStart, match="put the key back"):
@@ -97,7 +102,7 @@ async def test_nothing_sealed_under_the_old_key_is_left_in_any_column(url: str, 
     heads = {cell[:5] for cell in cells if cell[:1] == b"\x01" and len(cell) > 40}
     assert len(heads) == 1
     (head,) = heads
-    assert sum(cell.startswith(head) for cell in cells) == 250 + 3 * 3 + 1
+    assert sum(cell.startswith(head) for cell in cells) == 250 + 3 * 5 + 1
 
 
 async def test_what_no_key_opens_is_counted_and_left_and_the_rest_is_done(url: str) -> None:
@@ -167,7 +172,7 @@ async def test_while_a_process_lacks_the_new_key_nothing_is_done(url: str) -> No
     rekeying = await opened(url, NEW, OLD)
     with pytest.raises(CannotStart, match=r"process id \d+.*start it again with the new key"):
         await rekeying.rekey()
-    await is_whole(serving, 5, takes_logins=False)
+    await is_whole(serving, 5, takes=False)
     await serving.aclose()
     assert {kind.resealed for kind in await rekeying.rekey()} == {1, 3, 5}
     await rekeying.aclose()
@@ -193,7 +198,7 @@ async def test_after_a_kill_at_random_instants_everything_opens_and_the_next_run
     for seen in range(0, 1000, 120):
         kills += killed_after(seen, url, tmp_path)
         store = await opened(url, NEW, OLD)
-        await is_whole(store, 1000, takes_logins=False)
+        await is_whole(store, 1000, takes=False)
         await store.aclose()
     assert kills >= 3
     await rekeyed(url, NEW, OLD)
@@ -210,19 +215,6 @@ def killed_after(letters: int, url: str, folder: Path) -> bool:
         finally:
             process.kill()
     return process.returncode != 0
-
-
-def killed_at(call: str, when: int, url: str) -> bool:
-    """True if a process was killed at that system call of one of its threads."""
-    inject = ["-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={when}"]
-    ended = subprocess.run(
-        ["strace", "-f", "-o", "/dev/null", *inject, sys.executable, "-m", "tests.storage.rekeyer", url, "10"],
-        cwd=ROOT,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    return ended.returncode != 0
 
 
 def done(folder: Path) -> int:
@@ -245,9 +237,9 @@ async def test_after_a_kill_at_a_system_call_everything_opens_and_the_next_run_e
     url: str, call: str, when: int
 ) -> None:
     await made(url, 30)
-    assert killed_at(call, when, url)
+    assert killed_at(call, when, "tests.storage.rekeyer", url, "10")
     store = await opened(url, NEW, OLD)
-    await is_whole(store, 30, takes_logins=False)
+    await is_whole(store, 30, takes=False)
     await store.aclose()
     await rekeyed(url, NEW, OLD)
     store = await opened(url, NEW)

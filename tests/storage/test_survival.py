@@ -1,35 +1,23 @@
 """What was promised outlives the process that promised it, and a disk that fails for a while."""
 
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from gateway.core.callback import of_message
 from gateway.core.identity import identify
 from gateway.ports import Known
 from gateway.storage import open_store
 from tests.contract.stage import KEY, NOW, make_event, tracking_id_of
 
-_ROOT = Path(__file__).parents[2]
+from .stage import opened, running
 
 
-@contextmanager
-def running(name: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A process of its own that runs this module of ours, and is gone afterwards, whatever happens."""
-    command = [sys.executable, "-m", f"tests.storage.{name}", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_ROOT) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def killed_after(count: int, url: str, prefix: str) -> tuple[str, list[str]]:
+def killed_after(count: int, url: str, *arguments: str) -> tuple[str, list[str]]:
     """The name of a process that was killed in full flight, and what it had promised by then."""
-    with running("acceptor", url, prefix) as process:
+    with running("acceptor", url, *arguments) as process:
         assert process.stdout is not None
         owner = process.stdout.readline().strip()
         promised = [process.stdout.readline().strip() for _ in range(count)]
@@ -59,6 +47,22 @@ async def test_what_was_promised_is_there_after_a_kill(url: str) -> None:
     assert {tracking_id_of(name) for name in promised} <= {message.tracking_id for message in stalled}
     assert {attempt.owner for message in stalled if (attempt := message.open_attempt)} == owners
     await store.aclose()
+
+
+@pytest.mark.system
+async def test_after_a_kill_every_message_has_its_callback_and_every_callback_its_message(
+    url: str, tmp_path: Path
+) -> None:
+    _, promised = killed_after(200, url, "told", "crm")
+    with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+        stored = connection.execute("SELECT tracking_id FROM message").fetchall()
+        callbacks = sorted(id_ for (id_,) in connection.execute("SELECT id FROM callback"))
+    store = await opened(url)
+    messages = [await store.load(tracking_id) for (tracking_id,) in stored]
+    await store.aclose()
+    expected = [told.id for message in messages if message and (told := of_message(message)) is not None]
+    assert len(callbacks) >= len(promised) >= 200
+    assert callbacks == sorted(expected)
 
 
 @pytest.mark.system
