@@ -12,7 +12,7 @@ from typing import Any, Final
 from gateway.config import Loaded, key_digest, load
 
 _SEALING_KEY: Final = base64.b64encode(b"simulated stores hold no secrets").decode()
-_CALLBACK_SECRET: Final = "whsec_" + base64.b64encode(b"simulated callbacks").decode()
+_CALLBACK_SECRET: Final = "whsec_" + base64.b64encode(b"simulated callbacks guard nothing").decode()
 
 
 def caller_key(caller: str) -> str:

@@ -130,6 +130,10 @@ class Settings(msgspec.Struct, frozen=True):
     accounts: dict[str, Account] = {}
     callers: dict[str, Caller] = {}
 
+    def told(self) -> list[str]:
+        """The callers that want to be told what becomes of their messages."""
+        return [name for name, caller in self.callers.items() if caller.callback is not None]
+
     def sealing_keys(self) -> list[bytes]:
         """The keys of `secrets.keys` as bytes; raises CannotStart for one that is none."""
         return [sealing_key(text) for text in self.secrets.keys]

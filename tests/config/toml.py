@@ -9,6 +9,7 @@ import pytest
 from gateway.config import BrokenConfig, Loaded, Settings, key_digest, load
 
 SEALING = base64.b64encode(b"k" * 32).decode()
+WHSEC = "whsec_" + base64.b64encode(b"s" * 24).decode()
 DIGEST = key_digest("a key")
 WHOLE = f"""\
 [secrets]

@@ -1,0 +1,3 @@
+"""What the tests of this room share."""
+
+from tests.loops import run as run
