@@ -16,7 +16,7 @@ from rich.rule import Rule
 
 from gateway.config import Loaded
 from gateway.core.message import Entry
-from gateway.http.views import EventView
+from gateway.core.view import EventView
 from gateway.storage import open_store
 
 from .messages import print_timeline

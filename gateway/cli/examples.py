@@ -75,6 +75,21 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "messages": (
         "zns-gateway messages list --status failed",
         "zns-gateway messages show 0c9m3k8q2v7x1n5t4r6w8y0z2b",
+        "zns-gateway messages resend --status failed --type order.paid --dry-run",
+    ),
+    "messages cancel": (
+        "zns-gateway messages cancel 0c9m3k8q2v7x1n5t4r6w8y0z2b --note 'the order was called off'",
+        "zns-gateway messages cancel --type order.paid --dry-run      # how many are queued",
+        "zns-gateway messages cancel --type order.paid --expect 120   # only if it is still so many",
+    ),
+    "messages resend": (
+        "zns-gateway messages resend 0c9m3k8q2v7x1n5t4r6w8y0z2b",
+        "zns-gateway messages resend --status failed --since 2026-11-23T08:00:00Z --dry-run",
+        "zns-gateway messages resend --status failed --since 2026-11-23T08:00:00Z --note 'template corrected'",
+    ),
+    "messages settle": (
+        "zns-gateway messages settle 0c9m3k8q2v7x1n5t4r6w8y0z2b delivered --note 'the customer has it'",
+        "zns-gateway messages settle 0c9m3k8q2v7x1n5t4r6w8y0z2b failed --json",
     ),
     "messages list": (
         "zns-gateway messages list",

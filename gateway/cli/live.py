@@ -10,14 +10,14 @@ import msgspec
 from gateway.config import Loaded
 from gateway.core.errors import CannotStart, clip
 from gateway.core.grant import Grant
+from gateway.core.grant_health import cure_of_credentials
 from gateway.core.mapping_faults import ConfigFault, nearest_to
+from gateway.core.silence import Unclear
 from gateway.core.template import UnreadableTemplate, read_template
 from gateway.core.template_table import IDENTIFIER
 from gateway.core.toml_file import open_toml
-from gateway.gates import cure_of_credentials
 from gateway.storage import kind_of
 from gateway.zalo.client import ZaloClient
-from gateway.zalo.wire import Unclear
 
 from .tables import clock
 from .terminal import Asking, now

@@ -14,7 +14,6 @@ import click
 import msgspec
 
 from gateway.core.errors import CannotStart, Unavailable, clip
-from gateway.core.grant import Grant
 from gateway.core.login import LIFE, Login, Unreadable, read_pasted
 from gateway.core.mapping_faults import nearest_to
 
@@ -25,7 +24,6 @@ from .terminal import Asking, err, fail, now, out, pretty, with_config, with_jso
 if TYPE_CHECKING:
     from gateway.config import Loaded
     from gateway.logins import Begun, Ended, Granted, Logins
-    from gateway.ports import Vault
 
 _LOOK_EVERY_S: Final = 0.25
 _MARGIN: Final = timedelta(seconds=5)  # before its end a login still says whether somebody has used it
@@ -143,13 +141,12 @@ async def _log_in(
                 "a new consent ends its chain: say --replace if that is meant"
             )
         try:
-            before = await store.grant(account)  # nobody knows the link yet: what comes later may be its grant
             talk.invite(begun, settings.accounts[account].oa_id)
             is_fixed = bool(settings.accounts[account].code_verifier)
-            ended = await _wait(store, logins, begun.login, talk, before, is_state_known=is_fixed)
+            ended = await _wait(logins, begun.login, talk, is_state_known=is_fixed)
             if ended is None:
                 ended_unused = await logins.withdraw(begun.login)
-                fail(_TOO_LATE if ended_unused else _CAME_TO_NOTHING)
+                fail(_TOO_LATE if ended_unused else _UNTOLD)
         finally:
             await logins.aclose()  # also after Ctrl-C: what Zalo is about to give exists once
             with suppress(Unavailable):
@@ -163,8 +160,9 @@ async def _log_in(
 
 
 _TOO_LATE: Final = "nobody came back from Zalo in time: the link is withdrawn; run this again for a new one"
-_CAME_TO_NOTHING: Final = (
-    "the gateway has taken the callback, and it came to nothing: the page in the browser says why; run this again"
+_UNTOLD: Final = (
+    "the link was used, or a newer one was made for the account, and nobody has said what came of it: "
+    "`zns-gateway token status` says whether there is a new grant; if not, run this again"
 )
 
 
@@ -175,19 +173,19 @@ def _told(ended: "Ended") -> str:
     return f"{page.english.title}: {page.english.happened}" + (f"\nnext: {page.command}" if page.command else "")
 
 
-async def _wait(
-    vault: "Vault", logins: "Logins", login: Login, talk: "_Talk", before: Grant | None, *, is_state_known: bool
-) -> "Ended | None":
-    """How the login ended, in the running gateway or by what was pasted here; None if it did not in time."""
-    from gateway.logins import Granted, NoSuchLogin, NotNow
+async def _wait(logins: "Logins", login: Login, talk: "_Talk", *, is_state_known: bool) -> "Ended | None":
+    """How the login ended, in the running gateway or by what was pasted here; None if nobody said so in time."""
+    from gateway.logins import NoSuchLogin, NotNow
 
     end = login.expires_at - _MARGIN
-    taken: Ended | None = None
+    is_taken = False
     while now() < end:
         with suppress(Unavailable):
-            grant = await vault.grant(login.account)
-            if grant is not None and (before is None or grant.consented_at != before.consented_at):
-                return Granted(login.account, grant.generation, grant.expires_at)
+            is_over = not await logins.is_waiting(login)
+            if is_over and (told := await logins.end_of(login)) is not None:
+                return told
+            if is_over and not is_taken:
+                is_taken, end = True, min(end, now() + _TAKEN_FOR)
         for line in talk.pasted():
             callback = _callback_in(line, login, talk, is_state_known=is_state_known)
             if callback is None:
@@ -195,17 +193,16 @@ async def _wait(
             ended = await logins.finish(callback)
             if isinstance(ended, NoSuchLogin):
                 talk.say("the gateway has taken this callback already; waiting for what becomes of it")
-                taken, end = ended, min(end, now() + _TAKEN_FOR)
             elif isinstance(ended, NotNow) and ended.account is None:
                 talk.say("the store cannot be reached just now; paste it again in a while")
             else:
                 return ended
-        if talk.is_silent and taken is None:
+        if talk.is_silent and not is_taken:
             raise CannotStart(
                 "no address or code was pasted that belongs to this link, which is withdrawn; run this again"
             )
         await asyncio.sleep(_LOOK_EVERY_S)
-    return taken
+    return None
 
 
 def _callback_in(line: str, login: Login, talk: "_Talk", *, is_state_known: bool) -> Any:

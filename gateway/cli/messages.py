@@ -1,27 +1,19 @@
-"""`messages list` and `messages show`: what an operator needs from a shell."""
+"""`messages list` and `messages show`, and what `orders` adds to them: what an operator needs from a shell."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 import click
 
-from gateway.core.caller import Caller
-from gateway.core.delivery import DeliveryError, Reason
+from gateway.core.delivery import DeliveryError
 from gateway.core.errors import NotFound, clip
-from gateway.core.hold import Hold
-from gateway.core.message import Entry, Message
-from gateway.gates import cure_of_credentials
-from gateway.http.query import read_query
-from gateway.http.views import MessageView, MessageWithTimeline, view, view_with_timeline
+from gateway.core.message import Entry
+from gateway.core.view import MessageView, MessageWithTimeline, view, view_with_timeline
 from gateway.storage import SqliteStore
 
-from .completion import callers, statuses, types
+from .finding import held, query_of, with_filters, with_store
+from .orders import cancel, resend, settle
 from .tables import Column, clock, plain, print_columns, print_fields
 from .terminal import STYLES, Asking, Group, now, out, pretty, with_config, with_json
-
-T = TypeVar("T")
-_OPERATOR = Caller("operator", is_operator=True)
 
 
 @click.group(cls=Group)
@@ -29,32 +21,29 @@ def messages() -> None:
     """Messages, as the store knows them."""
 
 
+for _order in (resend, cancel, settle):
+    messages.add_command(_order)
+
+
 @messages.command("list")
 @with_config
-@click.option("--status", shell_complete=statuses, help="Where they stand: sent, delivered, failed, …")
-@click.option("--type", "event_type", shell_complete=types, help="The event type.")
-@click.option("--phone", help="A phone number, in any form.")
-@click.option("--event-id", help="The event's id, as its caller gave it.")
-@click.option("--caller", shell_complete=callers, help="Who sent the event.")
-@click.option("--since", help="Accepted at or after this time, such as 2026-11-23T08:00:00Z.")
-@click.option("--until", help="Accepted before this time.")
+@with_filters
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
 @click.option("--cursor", help="Where the list before ended.")
 @with_json
 @click.pass_obj
-def list_(asking: Asking, /, is_json: bool, event_type: str | None, limit: int, **filters: str | None) -> None:
+def list_(asking: Asking, /, is_json: bool, limit: int, **filters: str | None) -> None:
     """List messages, newest first.
 
     On a terminal the table is as wide as that, and says what it had no room for; in a pipe it is whole.
     """
-    given = {name: value for name, value in {**filters, "type": event_type}.items() if value is not None}
-    query = read_query({**given, "limit": str(limit)}, _OPERATOR)
+    query = query_of(**filters, limit=str(limit))
 
     async def look(store: SqliteStore) -> tuple[list[MessageView], str | None]:
-        page, held = await store.find(query), await _held(store)
-        return [view(message, now(), await held(message)) for message in page.items], page.next_cursor
+        page, hold_on = await store.find(query), await held(store)
+        return [view(message, now(), await hold_on(message)) for message in page.items], page.next_cursor
 
-    views, next_cursor = _with_store(asking, look)
+    views, next_cursor = with_store(asking, look)
     if is_json:
         click.echo(pretty({"items": views, "next_cursor": next_cursor}))
         return
@@ -82,10 +71,10 @@ def show(asking: Asking, tracking_id: str, is_json: bool) -> None:
             raise NotFound(
                 f"there is no message {clip(tracking_id)}; zns-gateway messages list shows what there is"
             )
-        held = await _held(store)
-        return view_with_timeline(message, now(), await held(message))
+        hold_on = await held(store)
+        return view_with_timeline(message, now(), await hold_on(message))
 
-    shown = _with_store(asking, look)
+    shown = with_store(asking, look)
     if is_json:
         click.echo(pretty(shown))
         return
@@ -153,35 +142,3 @@ def _columns(views: list[MessageView]) -> list[Column]:
 def _error(error: DeliveryError) -> str:
     said = "" if error.zalo is None else f" (Zalo {error.zalo.error})"
     return f"{error.code}{said}: {error.detail}"
-
-
-async def _held(store: SqliteStore) -> Callable[[Message], Awaitable[Hold | None]]:
-    """What tells of a message what it waits for: a hold, or credentials that only a person can renew."""
-    moment = now()
-    holds = [hold for hold in await store.holds() if not hold.is_over(moment)]
-
-    async def hold_on(message: Message) -> Hold | None:
-        if not message.state.is_waiting:
-            return None
-        for hold in holds:
-            if hold.covers(message.account, message.template_id, message.event_type):
-                return hold
-        grant = await store.grant(message.account)
-        if grant is not None and (grant.trouble is None or not grant.trouble.is_final):
-            return None
-        since = message.accepted_at if grant is None or grant.trouble is None else grant.trouble.since
-        cause = "no grant" if grant is None or grant.trouble is None else grant.trouble.detail
-        return Hold(message.account, Reason.CREDENTIALS, since, cause, cure_of_credentials(message.account))
-
-    return hold_on
-
-
-def _with_store(asking: Asking, ask: Callable[[SqliteStore], Awaitable[T]]) -> T:
-    async def asked() -> T:
-        store = await asking.open_store(must_exist=True)
-        try:
-            return await ask(store)
-        finally:
-            await store.aclose()
-
-    return asyncio.run(asked())

@@ -58,7 +58,7 @@ async def serving(loaded: Loaded, store: SqliteStore, *, log_level: str) -> Asyn
         # Drained while the doors still answer: who comes now is told to come back, not cut off.
         stack.push_async_callback(gateway.drain)
         stack.callback(telemetry.fact, "stopping")
-        stack.enter_context(_calling_on(signal.SIGHUP, gateway.mappings.ask))
+        stack.enter_context(_calling_on(signal.SIGHUP, gateway.reload))
         telemetry.fact("listening", url=listener.url)
         gc.collect()
         gc.freeze()  # what is here now stays: looking through it again and again would cost each message its share
@@ -112,7 +112,12 @@ def serve(asking: Asking, is_simulated: bool, log_level: str) -> None:
 async def _serve(asking: Asking, log_level: str) -> None:
     loaded = asking.load()
     settings = loaded.settings
-    store = await open_store(settings.store.url, settings.sealing_keys(), is_simulated=settings.zalo.is_simulated)
+    store = await open_store(
+        settings.store.url,
+        settings.sealing_keys(),
+        is_simulated=settings.zalo.is_simulated,
+        told=settings.told(),
+    )
     try:
         async with serving(loaded, store, log_level=log_level) as url:
             out.print(f"listening on {url}", markup=False)
@@ -125,7 +130,9 @@ async def _serve_simulated(asking: Asking, log_level: str) -> None:
     async with simulating() as (simulated, simulator_url):
         loaded = load_simulated(asking.config, simulated.credentials(), simulator_url)
         settings = loaded.settings
-        store = await open_store(settings.store.url, settings.sealing_keys(), is_simulated=True)
+        store = await open_store(
+            settings.store.url, settings.sealing_keys(), is_simulated=True, told=settings.told()
+        )
         try:
             await authorise(loaded, store, simulated)
             async with serving(loaded, store, log_level=log_level) as url:

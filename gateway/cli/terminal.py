@@ -107,7 +107,9 @@ class Asking(msgspec.Struct, frozen=True):
             raise CannotStart(f"there is no store at {settings.store.url} yet; `serve` or `token import` makes it")
         is_simulated = settings.zalo.is_simulated if kind is None else kind == "simulated"
         try:
-            return await open_store(settings.store.url, settings.sealing_keys(), is_simulated=is_simulated)
+            return await open_store(
+                settings.store.url, settings.sealing_keys(), is_simulated=is_simulated, told=settings.told()
+            )
         except CannotStart as error:
             cure = next((cure for word, cure in _STORE_CURES.items() if word in error.detail), None)
             raise CannotStart(f"{error.detail}; {cure}") if cure is not None else error from None

@@ -7,12 +7,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+import msgspec
 from rich.markup import escape
 
 from gateway.core.errors import CannotOpen, CannotStart, clip
-from gateway.core.grant import Grant, Rotated
+from gateway.core.grant import Grant, Rotated, Trouble
+from gateway.core.grant_health import GrantHealth, cure_of_credentials, health_of
 from gateway.core.mapping_faults import nearest_to
-from gateway.gates import cure_of, cure_of_credentials
+from gateway.core.renewal import is_overdue
 from gateway.grants import adopt
 from gateway.ports import Vault
 from gateway.zalo.wire import read_grant
@@ -25,8 +27,7 @@ from .terminal import Asking, Group, err, fail, now, out, pretty, with_config, w
 if TYPE_CHECKING:
     from gateway.storage import Resealed
 
-REFRESH_LIFE: Final = timedelta(days=90)
-_OLD_CONSENT_DAYS: Final = 60
+_LONGEST_REFRESH: Final = timedelta(minutes=1)
 _DAYS_FROM: Final = 3
 _HOURS_FROM: Final = 3
 
@@ -78,17 +79,20 @@ def status(asking: Asking, is_json: bool) -> None:
     """
     loaded = asking.load_for_store()
 
-    async def look() -> dict[str, Grant | CannotOpen | None]:
+    async def look() -> list[dict[str, Any]]:
+        names = loaded.settings.accounts
         if not asking.has_store(loaded.settings.store.url):
-            return dict.fromkeys(loaded.settings.accounts)  # nothing was ever imported, and looking makes no store
+            # Nothing was ever imported, and looking makes no store.
+            return [_row(name, _told(name, None, moment, is_served=False)) for name in names]
         store = await asking.open_store(loaded)
         try:
-            return {name: await _grant(store, name) for name in loaded.settings.accounts}
+            is_served = not store.is_alone
+            return [_row(it, _told(it, await _grant(store, it), moment, is_served=is_served)) for it in names]
         finally:
             await store.aclose()
 
     moment = now()
-    rows = [_row(name, grant, moment) for name, grant in asyncio.run(look()).items()]
+    rows = asyncio.run(look())
     if is_json:
         click.echo(pretty(rows))
     else:
@@ -148,41 +152,36 @@ async def _grant(store: Vault, account: str) -> Grant | CannotOpen | None:
         return error
 
 
-def _row(account: str, grant: Grant | CannotOpen | None, moment: datetime) -> dict[str, Any]:
-    """What is told of one account; no token is in it."""
+def _told(account: str, grant: Grant | CannotOpen | None, moment: datetime, *, is_served: bool) -> GrantHealth:
+    """How the grant is, also where only those who look from outside can know: when nobody renews it."""
     if isinstance(grant, CannotOpen):
-        cure = f"put the key back into secrets.keys, or: {cure_of_credentials(account)}"
-        return {"account": account, "health": "sealed", "detail": grant.detail, "cure": cure}
+        sealed = health_of(account, None, Trouble("sealed", grant.detail, moment, is_final=True), moment)
+        cure = f"put the key back into secrets.keys, or: {sealed.cure}"
+        return msgspec.structs.replace(sealed, since=None, cure=cure)
+    health = health_of(account, grant, None if grant is None else grant.trouble, moment)
     if grant is None:
-        cure = cure_of_credentials(account).replace(" --replace", "")
-        return {"account": account, "health": "missing", "detail": "no grant was ever imported", "cure": cure}
-    is_working = grant.is_alive and moment < grant.expires_at
-    trouble = grant.trouble
-    health = trouble.kind if trouble is not None else "working" if is_working else "expired"
-    return {
-        "account": account,
-        "health": health,
-        "generation": grant.generation,
-        "refreshed_at": grant.obtained_at,
-        "access_expires_at": grant.expires_at,
-        "refresh_expires_at": grant.obtained_at + REFRESH_LIFE,
-        "consented_at": grant.consented_at,
-        "has_worked": grant.proven_at is not None,
-        "detail": _old_consent(grant, moment) if trouble is None else trouble.detail,
-        "since": None if trouble is None else trouble.since,
-        "cure": None if is_working or trouble is None else cure_of(trouble, account),
-    }
+        return msgspec.structs.replace(health, cure=cure_of_credentials(account).replace(" --replace", ""))
+    remark, cure_of_that = _unrenewed(grant, moment, is_served=is_served)
+    detail = "; ".join(it for it in (health.detail, remark) if it) or None
+    return msgspec.structs.replace(health, detail=detail, cure=health.cure or cure_of_that)
 
 
-def _old_consent(grant: Grant, moment: datetime) -> str | None:
-    """That the consent should be given anew, before Zalo ends it; whether a refresh prolongs it is not certain."""
-    days = (moment - grant.consented_at).days
-    if days < _OLD_CONSENT_DAYS:
-        return None
-    return (
-        f"the consent is {days} days old, and may end after three months: zns-gateway token login "
-        f"{grant.account} --replace"
-    )
+def _unrenewed(grant: Grant, moment: datetime, *, is_served: bool) -> tuple[str | None, str | None]:
+    """Why nobody renews the grant, where that is so, and the cure if it should have been renewed by now."""
+    is_late = is_overdue(grant, moment) or moment >= grant.expires_at
+    if not is_served and not (grant.trouble is not None and grant.trouble.is_final):
+        return "no gateway runs on this store, so nobody renews it", "zns-gateway serve" if is_late else None
+    begun_at = grant.intent.begun_at if grant.is_asking and grant.intent is not None else None
+    if is_overdue(grant, moment) and (begun_at is None or moment >= begun_at + _LONGEST_REFRESH):
+        return (
+            "what runs on this store has not been able to renew it",
+            f"see account {grant.account} in its /readyz?verbose; most often it cannot reach zalo.oauth_url",
+        )
+    return None, None
+
+
+def _row(account: str, health: GrantHealth) -> dict[str, Any]:
+    return {"account": account, **msgspec.structs.asdict(health)}
 
 
 def _print_table(rows: list[dict[str, Any]], moment: datetime) -> None:
@@ -196,7 +195,7 @@ def _print_table(rows: list[dict[str, Any]], moment: datetime) -> None:
                 [row["health"] for row in rows],
                 styles=[styles.get(row["health"], "bad") for row in rows],
             ),
-            Column("generation", [str(row.get("generation", "–")) for row in rows], rank=3),
+            Column("generation", [str(row["generation"] or "–") for row in rows], rank=3),
             Column("last refreshed", _times(rows, "refreshed_at", None), rank=2),
             Column("access token until", _times(rows, "access_expires_at", moment)),
             Column("refresh token until about", _times(rows, "refresh_expires_at", moment), rank=1),
@@ -210,12 +209,12 @@ def _print_table(rows: list[dict[str, Any]], moment: datetime) -> None:
 
 
 def _times(rows: list[dict[str, Any]], key: str, moment: datetime | None) -> list[str]:
-    """Each time; where a terminal has room, also how far it is from this moment."""
+    """Each time; where there is room, also how far it is from this moment."""
     return [_time(row.get(key), moment) for row in rows]
 
 
 def _time(at: datetime | None, moment: datetime | None) -> str:
-    if at is None or moment is None or not out.is_terminal or not is_roomy():
+    if at is None or moment is None or not is_roomy():
         return clock(at)
     return f"{clock(at)} ({_distance(at - moment)})"
 

@@ -1,0 +1,54 @@
+"""The JSON bodies of the calls that are not events: read strictly, so that a slip is told and never guessed at."""
+
+from typing import Any, Final, TypeVar
+
+import msgspec
+from litestar import Request
+
+from gateway.core.caller import Caller
+from gateway.core.document import read_document
+from gateway.core.errors import Forbidden, InvalidRequest, MalformedEvent, TooLarge, clip
+from gateway.core.event import has_controls
+from gateway.core.phone import without_numbers
+
+from .doors import Doors, Headers
+
+T = TypeVar("T")
+
+MAX_BODY_BYTES: Final = 64 * 1024
+MAX_NOTE: Final = 200
+
+
+async def read_as(request: Request[Any, Any, Any], shape: type[T]) -> T:
+    """What the body says, in that shape; an empty body is an empty object. Raises InvalidRequest or TooLarge."""
+    parts: list[bytes] = []
+    async for part in request.stream():
+        parts.append(part)
+        if sum(map(len, parts)) > MAX_BODY_BYTES:
+            raise TooLarge(f"the body may have {MAX_BODY_BYTES} bytes at most")
+    body = b"".join(parts)
+    if not body.strip():
+        body = b"{}"
+    try:
+        return msgspec.convert(read_document(body), shape, strict=True)
+    except MalformedEvent as error:
+        raise InvalidRequest(error.detail, errors=error.errors) from None
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"the body: {clip(str(error))}") from None
+
+
+def operator_of(doors: Doors, request: Request[Any, Any, Any]) -> Caller:
+    """The operator who calls; raises Unauthenticated or Forbidden."""
+    caller = doors.caller_of(Headers(request.scope["headers"]))
+    if not caller.is_operator:
+        raise Forbidden('this is for operators: callers with role = "operator"')
+    return caller
+
+
+def signed(caller: Caller, note: str | None) -> str:
+    """Who did it and why, as timelines and logs tell it; raises InvalidRequest for a note that cannot be told."""
+    if not note:
+        return f"by {caller.name}"
+    if len(note) > MAX_NOTE or has_controls(note):
+        raise InvalidRequest(f"`note` may have {MAX_NOTE} characters at most, and no control characters")
+    return f"by {caller.name}: {without_numbers(note)}"
