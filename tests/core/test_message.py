@@ -1,7 +1,7 @@
 """What can become of one message, under any order of what is learned about it."""
 
 from datetime import UTC, datetime, timedelta
-from itertools import permutations
+from itertools import combinations, permutations
 from typing import Any
 
 import msgspec
@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from gateway.core.conclusion import concluded
 from gateway.core.delivery import (
     NEXT,
     Accepted,
@@ -29,18 +30,10 @@ from gateway.core.delivery import (
     Wait,
 )
 from gateway.core.identity import TrackingId
-from gateway.core.message import (
-    RESEND_DELAY,
-    Attempt,
-    Message,
-    claimed,
-    concluded,
-    expired,
-    received,
-    stored,
-    waiting,
-)
+from gateway.core.message import RESEND_DELAY, Attempt, Message, claimed, expired, received, stored, waiting
+from gateway.core.orders import resent
 from gateway.core.receipt import Receipt
+from gateway.core.silence import Delivered, Pending, answered, msg_ids
 
 NOON = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=22)
@@ -91,93 +84,118 @@ def begun(message: Message, now: datetime = NOON) -> Message:
     return claimed(message, owner="us", now=now, lease=LEASE)
 
 
-def silent(message: Message) -> Message:
-    """What the table says of `silent`, which no flow causes yet."""
-    cell = NEXT[message.state][Fact.SILENT]
-    assert cell is not Special.NEVER
-    return (
-        msgspec.structs.replace(message, state=cell, version=message.version + 1)
-        if isinstance(cell, State)
-        else message
-    )
+def silent(message: Message, now: datetime = NOON) -> Message:
+    """As it is after Zalo has said of everything it took that no phone has it."""
+    return answered(message, Pending(), now, about=msg_ids(message))
 
 
-# -- one attempt, every order --
+# -- every order of the evidence --
+#
+# Evidence is what is learned of an attempt: that Zalo took it, that nobody can tell, that a phone has the message, that
+# none has. It CONVERGES: at rest, which is when every attempt is concluded and no question is due, the status does not
+# depend on the order in which it was learned, nor on how often. It is so because the statuses have an order, each piece
+# of evidence stands for one of them, and learning it leads to the higher of the two: `max` asks for no order.
+# Silence alone is an answer to a question of ours, and none before there is a msg_id to ask about or while a request is
+# under way. It is not lost by that: a message that is `sent` has a question due.
+
+EVIDENCE = {
+    Fact.UNCERTAIN: State.UNKNOWN,
+    Fact.ACCEPTED: State.SENT,
+    Fact.SILENT: State.UNDELIVERED,
+    Fact.RECEIPT: State.DELIVERED,
+}
+LEVELS: list[tuple[State | Special, ...]] = [
+    (State.SENDING,),
+    (State.UNKNOWN, State.QUEUED_AGAIN, State.SENDING_AGAIN, Special.MAYBE_AGAIN),
+    (State.SENT,),
+    (State.UNDELIVERED,),
+    (State.DELIVERED,),
+]
 
 
-def after(message: Message, fact: Fact, now: datetime) -> Message:
+def level(state: State | Special) -> int:
+    return next(number for number, states in enumerate(LEVELS) if state in states)
+
+
+@pytest.mark.parametrize("fact", EVIDENCE)
+@pytest.mark.parametrize("state", [state for states in LEVELS for state in states if isinstance(state, State)])
+def test_evidence_leads_to_the_higher_of_what_was_known_and_what_it_says(state: State, fact: Fact) -> None:
+    cell = NEXT[state][fact]
+    if fact is Fact.SILENT and level(state) < level(State.SENT):
+        assert cell in (Special.NOTED, Special.NEVER)
+    else:
+        assert level(state if cell is Special.NOTED else cell) == max(level(state), level(EVIDENCE[fact]))
+
+
+Learned = tuple[Fact, int]
+
+
+def learn(message: Message, learned: Learned, now: datetime) -> Message:
+    fact, number = learned
     match fact:
         case Fact.ACCEPTED:
-            return concluded(message, 1, accepted(), now)
+            return concluded(message, number, accepted(f"m{number}"), now)
         case Fact.UNCERTAIN:
-            return concluded(message, 1, UNCERTAIN, now)
+            return concluded(message, number, UNCERTAIN, now)
         case Fact.RECEIPT:
             return received(message, RECEIPT, now)
         case _:
-            return silent(message)
+            return silent(message, now) if message.state is State.SENT and not message.open_attempt else message
 
 
-def orders(facts: tuple[Fact, ...]) -> list[tuple[Fact, ...]]:
-    """Every order in which these can be learned: without a msg_id nobody can ask and find silence."""
-    return [
-        order
-        for order in permutations(facts)
-        if Fact.SILENT not in order or order.index(Fact.SILENT) > order.index(Fact.ACCEPTED)
-    ]
+def at_rest(message: Message, order: tuple[Learned, ...], now: datetime) -> Message:
+    """After every lease has lapsed and, if Zalo has anything to say, every question is answered."""
+    if (attempt := message.open_attempt) is not None:
+        message = learn(message, (Fact.UNCERTAIN, attempt.number), now)
+    assert (message.ask_at is not None) == (message.state in (State.SENT, State.UNKNOWN))
+    return silent(message, now) if message.state is State.SENT and (Fact.SILENT, 0) in order else message
 
 
-EVIDENCE = [
-    (Fact.ACCEPTED, Fact.RECEIPT),
-    (Fact.ACCEPTED, Fact.UNCERTAIN),
-    (Fact.UNCERTAIN, Fact.RECEIPT),
-    (Fact.ACCEPTED, Fact.SILENT),
-    (Fact.ACCEPTED, Fact.RECEIPT, Fact.UNCERTAIN),
-    (Fact.ACCEPTED, Fact.UNCERTAIN, Fact.SILENT),
-    (Fact.ACCEPTED, Fact.RECEIPT, Fact.SILENT),
-    (Fact.ACCEPTED, Fact.RECEIPT, Fact.UNCERTAIN, Fact.SILENT),
-    (Fact.ACCEPTED, Fact.ACCEPTED, Fact.RECEIPT, Fact.UNCERTAIN, Fact.UNCERTAIN, Fact.SILENT),
-]
+def orders(*facts: Learned) -> dict[tuple[Learned, ...], set[tuple[Learned, ...]]]:
+    """Every order of everything that can be learned, and of each part of it."""
+    parts = {part for count in range(1, len(facts) + 1) for part in combinations(facts, count)}
+    return {part: set(permutations(part)) for part in parts}
+
+
+def strongest(facts: tuple[Learned, ...]) -> State:
+    """What the evidence comes to; silence about what nobody knows to be taken is none."""
+    known = {fact for fact, _ in facts} | {Fact.UNCERTAIN}
+    if Fact.ACCEPTED not in known:
+        known.discard(Fact.SILENT)
+    return max((EVIDENCE[fact] for fact in known), key=level)
 
 
 @pytest.mark.parametrize("resends", [False, True])
 @pytest.mark.parametrize("begins_again", [False, True])
-@pytest.mark.parametrize("facts", EVIDENCE, ids="+".join)
-def test_every_order_of_the_evidence_about_an_attempt_ends_alike(
-    facts: tuple[Fact, ...], resends: bool, begins_again: bool
-) -> None:
-    ends = set()
-    for order in orders(facts):
-        message, now = begun(born(resends=resends)), NOON
-        for fact in order:
-            now += timedelta(seconds=3)
-            message = after(message, fact, now)
-            if begins_again and message.state is State.QUEUED_AGAIN:
-                message = begun(message, now)
-        what_it_knows = (
-            message.state,
-            message.msg_id,
-            message.other_msg_ids,
-            message.sent_at,
-            message.delivered_at,
-        )
-        ends.add((*what_it_knows, message.error, message.quota if Fact.ACCEPTED in facts else None))
-    assert len(ends) == 1
+def test_every_order_of_the_evidence_about_an_attempt_ends_alike(resends: bool, begins_again: bool) -> None:
+    learnable = [(Fact.ACCEPTED, 1), (Fact.ACCEPTED, 1), (Fact.RECEIPT, 0), (Fact.RECEIPT, 0), (Fact.UNCERTAIN, 1)]
+    for facts, permuted in orders(*learnable, (Fact.SILENT, 0)).items():
+        ends = set()
+        for order in permuted:
+            message, now = begun(born(resends=resends)), NOON
+            for learned in order:
+                now += timedelta(seconds=3)
+                message = learn(message, learned, now)
+                if begins_again and message.state is State.QUEUED_AGAIN:
+                    message = begun(message, now)
+            message = at_rest(message, order, now)
+            assert level(message.state) == level(strongest(facts)), order
+            what_it_knows = (message.msg_id, message.other_msg_ids, message.sent_at, message.delivered_at)
+            was_taken = (Fact.ACCEPTED, 1) in facts
+            ends.add((*what_it_knows, message.error, message.quota if was_taken else None))
+        assert len(ends) == 1
 
 
-@pytest.mark.parametrize(
-    ("facts", "state"),
-    [
-        ((Fact.ACCEPTED, Fact.UNCERTAIN), State.SENT),
-        ((Fact.UNCERTAIN, Fact.RECEIPT), State.DELIVERED),
-        ((Fact.ACCEPTED, Fact.UNCERTAIN, Fact.SILENT), State.UNDELIVERED),
-        ((Fact.ACCEPTED, Fact.SILENT, Fact.RECEIPT), State.DELIVERED),
-    ],
-)
-def test_the_strongest_evidence_decides(facts: tuple[Fact, ...], state: State) -> None:
-    message = begun(born())
-    for fact in facts:
-        message = after(message, fact, NOON)
-    assert message.state is state
+def test_every_order_of_the_evidence_about_the_two_attempts_of_a_resend_ends_alike() -> None:
+    both = [(Fact.ACCEPTED, 1), (Fact.ACCEPTED, 2), (Fact.UNCERTAIN, 1), (Fact.UNCERTAIN, 2)]
+    for facts, permuted in orders(*both, (Fact.RECEIPT, 0), (Fact.RECEIPT, 0), (Fact.SILENT, 0)).items():
+        for order in permuted:
+            now = NOON + RESEND_DELAY
+            message = begun(concluded(begun(born(resends=True)), 1, UNCERTAIN, now), now)
+            for learned in order:
+                now += timedelta(seconds=3)
+                message = learn(message, learned, now)
+            assert at_rest(message, order, now).state is strongest(facts), order
 
 
 # -- everything that can happen, in any order --
@@ -249,7 +267,13 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.message.state in (State.SENT, State.UNDELIVERED, State.DELIVERED))
     @rule()
     def nothing_is_heard(self) -> None:
-        self.message = silent(self.message)
+        self.step(silent(self.message, self.now))
+
+    @precondition(lambda self: self.message.state in (State.SENT, State.UNDELIVERED, State.DELIVERED))
+    @rule()
+    def zalo_says_when_asked_that_a_phone_has_it(self) -> None:
+        self.step(answered(self.message, Delivered(NOON), self.now, about=msg_ids(self.message)))
+        assert self.message.state is State.DELIVERED
 
     @invariant()
     def at_most_one_try_more_than_is_certain(self) -> None:
@@ -359,26 +383,24 @@ def test_a_late_answer_while_another_attempt_is_in_doubt_does_not_settle_the_mes
     assert concluded(message, 2, REFUSED, NOON).state is State.FAILED
 
 
-def resent(message: Message) -> Message:
-    """As an operator's resend leaves it; the flow for that is still to come."""
-    assert NEXT[message.state][Fact.RESEND] is State.QUEUED_AGAIN
-    return msgspec.structs.replace(message, state=State.QUEUED_AGAIN, back=message.state, was_resent=True)
+def sent_again(message: Message) -> Message:
+    return begun(resent(message, born(), NOON, cause="ops"))
 
 
 def test_what_an_operator_sends_again_after_silence_goes_back_to_undelivered_when_refused() -> None:
-    message = begun(resent(silent(concluded(begun(born()), 1, accepted(), NOON))))
+    message = sent_again(silent(concluded(begun(born()), 1, accepted(), NOON)))
     assert concluded(message, 2, REFUSED, NOON).state is State.UNDELIVERED
 
 
 def test_a_late_refusal_beside_what_zalo_took_moves_nothing() -> None:
     message = begun(concluded(begun(born(resends=True)), 1, UNCERTAIN, NOON))
-    message = resent(silent(concluded(message, 2, accepted(), NOON)))
+    message = resent(silent(concluded(message, 2, accepted(), NOON)), born(), NOON, cause="ops")
     assert concluded(message, 1, REFUSED, NOON).state is State.QUEUED_AGAIN
     assert concluded(begun(message), 1, REFUSED, NOON).state is State.SENDING_AGAIN
 
 
 def test_a_message_that_is_sent_again_goes_by_its_new_msg_id_and_keeps_the_old_one() -> None:
-    message = begun(resent(silent(concluded(begun(born()), 1, accepted("m1"), NOON))))
+    message = sent_again(silent(concluded(begun(born()), 1, accepted("m1"), NOON)))
     message = concluded(message, 2, accepted("m2"), NOON)
     assert (message.msg_id, message.other_msg_ids, message.error) == ("m2", ("m1",), None)
 

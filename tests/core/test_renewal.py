@@ -23,7 +23,7 @@ from gateway.core.grant import (
     Trouble,
     first_grant,
 )
-from gateway.core.renewal import AHEAD, JITTER, Due, Later, last_chance_at, pause, renewal
+from gateway.core.renewal import AHEAD, JITTER, Due, Later, is_overdue, last_chance_at, pause, renewal
 
 NOON = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 LIFE = timedelta(hours=25)
@@ -49,6 +49,16 @@ def test_jitter_moves_it_by_less_than_half_an_hour_and_never_forward(jitter: flo
     assert isinstance(later, Later)
     assert later.at is not None
     assert timedelta(0) <= later.at - NOON - LIFE * AHEAD <= LIFE * JITTER
+
+
+def test_it_is_overdue_once_every_process_has_wanted_to_renew_it_unless_a_trouble_says_why() -> None:
+    at = NOON + LIFE * (AHEAD + 2 * JITTER)
+    assert (is_overdue(GRANT, at - SECOND), is_overdue(GRANT, at), is_overdue(LOST_GRANT, at)) == (
+        False,
+        True,
+        False,
+    )
+    assert renewal(GRANT, at - SECOND, is_rejected=False, jitter=1.0) == Due()
 
 
 def test_a_rejected_one_is_renewed_at_once() -> None:
