@@ -10,6 +10,8 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
+from .alarm import Alarm
+from .core.conclusion import concluded
 from .core.delivery import (
     NEVER_LEFT,
     NO_OUTCOME,
@@ -17,19 +19,19 @@ from .core.delivery import (
     Accepted,
     Deferred,
     Outcome,
+    Quota,
     Reason,
     Refused,
     Uncertain,
     Until,
 )
 from .core.errors import CannotOpen, Unavailable
-from .core.hold import Hold
-from .core.message import Attempt, Letter, Message, claimed, concluded, expired, waiting
+from .core.message import Attempt, Letter, Message, claimed, expired, waiting
 from .core.schedule import Backoff, next_try
+from .core.window import Window
 from .gates import Gates, Obstacle
 from .ports import Chance, Clock, Courier, Ledger, Observer, Renewer, Tell, Token, TokenSource
 
-TICK_S: Final = 0.5
 MAX_AT_ONCE: Final = 256
 MAX_UNDER_WAY: Final = 1024
 _NEVER_LESS: Final = 16  # however much else is under way, so that a queued one-time password gets its turn
@@ -41,7 +43,7 @@ _SEALED_PAUSE: Final = timedelta(minutes=5)
 
 
 class Dispatch:
-    """Sends messages, retries them, and concludes what dead processes left open."""
+    """Makes attempts, and concludes those that dead processes left open. When more can go now, the `alarm` is set."""
 
     def __init__(
         self,
@@ -54,11 +56,13 @@ class Dispatch:
         clock: Clock,
         chance: Chance,
         observer: Observer,
+        alarm: Alarm,
         *,
         owner: str,
         lease: timedelta,
         backoff: Backoff,
         app_secret: Callable[[str], str | None],
+        heed_quota: Callable[[str, Quota, datetime], None],
     ) -> None:
         self._ledger = ledger
         self._courier = courier
@@ -69,44 +73,42 @@ class Dispatch:
         self._clock = clock
         self._chance = chance
         self._observer = observer
+        self._alarm = alarm
         self._owner = owner
         self._lease = lease
         self._backoff = backoff
         self._app_secret = app_secret
+        self._heed_quota = heed_quota
         self._under_way: set[asyncio.Task[None]] = set()
         self._left: set[tuple[str, int]] = set()
-        self._turning = asyncio.Lock()
-        self._wake = asyncio.Event()
-        self._soonest: datetime | None = None
+        self._windows: dict[str, Window] = {}
+        self._is_crowded = False
         self._is_stopping = False
 
-    def is_busy(self, *, for_batch: bool, besides: int) -> bool:
+    def is_busy(self, account: str, *, for_batch: bool, besides: int) -> bool:
         """True while so many requests are under way, or about to be, that a further message had better wait its turn.
 
         Nobody waits for one of a batch, and each request under way is an unknown message if the process is killed.
         """
-        return len(self._under_way) + besides > (MAX_AT_ONCE if for_batch else MAX_UNDER_WAY)
+        hands = (MAX_AT_ONCE if for_batch else MAX_UNDER_WAY) - len(self._under_way)
+        is_busy = besides > hands or not self._window(account).fits(besides)
+        self._is_crowded |= is_busy
+        return is_busy
+
+    def room(self, account: str) -> int:
+        """How many messages of the account's backlog may go now; if none, the alarm is set when a request has ended."""
+        busy = len(self._under_way)
+        room = min(max(MAX_AT_ONCE - busy, _NEVER_LESS), MAX_UNDER_WAY - busy, self._window(account).room)
+        self._is_crowded |= room <= 0
+        return room
 
     def depart(self, message: Message, letter: Letter, trial: Token | None = None) -> None:
         """The message, whose attempt has begun, is on its way; nobody has to wait for it. `trial`: with this token."""
-        self._begin(self._go(message, letter, trial))
-
-    async def run(self) -> None:
-        """Sends what is due, until `drain`; one bad turn of the store does not end it."""
-        while not self._is_stopping:
-            async with self._turning:
-                await self._try_turn()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._pause_s()):
-                    await self._wake.wait()
-            self._wake.clear()
+        self.begin(self._go(message, letter, trial))
 
     async def drain(self) -> None:
         """Nothing new is begun, and every request that was under way has its outcome recorded."""
         self._is_stopping = True
-        self._wake.set()
-        async with self._turning:
-            pass  # what the last turn has claimed is under way now
         while self._under_way:
             await asyncio.wait(self._under_way)
 
@@ -122,19 +124,28 @@ class Dispatch:
             after = self._concluded(message, attempt.number, outcome)
             if await self._ledger.save(after, expected=message.version):
                 self._note(after, outcome)
-                self._wake_at(after.next_attempt_at)
+                self._alarm.at(after.next_attempt_at)
 
     # -- one message --
 
     async def _go(self, message: Message, letter: Letter, trial: Token | None) -> None:
         """The message's attempt is made and recorded, and again while it may be tried again at once."""
         begun: Message | None = message
-        while begun is not None and (attempt := begun.open_attempt) is not None:
-            token, trial = trial or self._tokens.usable(begun.account), None
-            outcome = await self._ask(begun, letter, token, attempt)
-            after = await self._record(begun, attempt.number, outcome)
-            await self._heed(begun, outcome, token, attempt)
-            begun = await self._again(after)
+        window = self._window(message.account)
+        window.enter(self._clock())
+        try:
+            while begun is not None and (attempt := begun.open_attempt) is not None:
+                token, trial = trial or self._tokens.usable(begun.account), None
+                outcome = await self._ask(begun, letter, token, attempt)
+                _note_answer(window, outcome)
+                after = await self._record(begun, attempt.number, outcome)
+                await self._heed(begun, outcome, token, attempt)
+                begun = await self._again(after)
+        finally:
+            window.leave(self._clock())
+            if self._is_crowded:
+                self._is_crowded = False
+                self._alarm.at(self._clock())
 
     async def _ask(self, message: Message, letter: Letter, token: Token | None, attempt: Attempt) -> Outcome:
         """What became of the request, or why there was none."""
@@ -188,13 +199,15 @@ class Dispatch:
         self._tell(message)
 
     async def _heed(self, message: Message, outcome: Outcome, token: Token | None, attempt: Attempt) -> None:
-        """What the outcome says of the token, the account or the template is in force."""
+        """What the outcome says of the token, the quota, the account or the template is in force."""
+        if isinstance(outcome, Accepted) and outcome.quota is not None:
+            self._heed_quota(message.account, outcome.quota, self._clock())
         try:
             if token is not None and _took_the_token(outcome):
                 await self._tokens.prove(message.account, token.generation)
             if token is not None and isinstance(outcome, Deferred) and outcome.wait.until is Until.NEW_GRANT:
                 await self._renewer.renew(message.account, token.generation)
-                self._wake_at(self._clock())
+                self._alarm.at(self._clock())
             await self._gates.heed(message, outcome, self._clock(), begun_at=attempt.begun_at)
         except Unavailable as error:
             self._observer.fact("store-unavailable", doing="heed", cause=str(error.__cause__ or error))
@@ -205,13 +218,13 @@ class Dispatch:
         if self._is_stopping or not message.state.is_waiting:
             return None
         if message.next_attempt_at is None or message.next_attempt_at > now:
-            self._wake_at(message.next_attempt_at)
+            self._alarm.at(message.next_attempt_at)
             return None
         with suppress(Unavailable):  # then it is the backlog's turn
             obstacle = self._gates.obstacle(message, now)
             if obstacle is None:
                 return await self._claim(message, now)
-            await self._put_off(message, obstacle, now)
+            await self.put_off(message, obstacle, now)
         return None
 
     async def _claim(self, message: Message, now: datetime) -> Message | None:
@@ -221,82 +234,16 @@ class Dispatch:
         begun = claimed(message, owner=self._owner, now=now, lease=self._lease)
         return begun if await self._ledger.save(begun, expected=message.version) else None
 
-    # -- the backlog --
+    # -- the backlog's --
 
-    async def _try_turn(self) -> None:
-        now = self._clock()
-        if self._is_stopping:
-            return
-        if self._soonest is not None and self._soonest <= now:
-            self._soonest = None
-        try:
-            await self._turn(now)
-        except Unavailable as error:
-            self._observer.fact("store-unavailable", doing="dispatch", cause=str(error.__cause__ or error))
-        except Exception as error:  # noqa: BLE001 - a backlog that nobody works on any more helps nobody
-            self._observer.fact("turn-failed", error=error)
-
-    async def _turn(self, now: datetime) -> None:
-        await self._gates.reload(now)
-        await self._renewer.look()
-        await self.recover()
-        await self._expire(now)
-        for account in self._gates.accounts:
-            if self._gates.account_hold(account, now) is None:
-                await self._send_due(account, now)
-            elif (hold := self._gates.probe_due(account, now)) is not None:
-                self._begin(self._probe(hold))  # not waited for: other accounts have their turn
-
-    async def _expire(self, now: datetime) -> None:
-        """What is queued and past its time, or can only go when that is past, says so."""
-        late = list(await self._ledger.overdue(now, limit=MAX_AT_ONCE))
-        for account in self._gates.accounts:
-            for hold in self._gates.holds(account):
-                if (
-                    hold.until is not None
-                ):  # what this outlasts need not wait for its own end: it cannot go any more
-                    late += await self._ledger.overdue(hold.until, limit=MAX_AT_ONCE, under=hold)
-        expiries = [(message, expired(message, now)) for message in late]
-        saved = await asyncio.gather(*(self._ledger.save(it, expected=old.version) for old, it in expiries))
-        for (_, after), is_saved in zip(expiries, saved, strict=True):
-            if is_saved:
-                self._observer.fact("expired", message=after)
-                self._tell(after)
-        if len(late) >= MAX_AT_ONCE:
-            self._wake_at(now)
-
-    async def _send_due(self, account: str, now: datetime) -> None:
-        """What is due goes, as far as the account's rate and our own hands allow."""
-        busy = len(self._under_way)
-        free = min(max(MAX_AT_ONCE - busy, _NEVER_LESS), MAX_UNDER_WAY - busy)
-        if free <= 0:
-            return
-        batch = await self._ledger.due(account, now, held=self._gates.holds(account), limit=free)
-        steps: list[Coroutine[None, None, None]] = []
-        for message in batch:
-            if now >= message.expires_at:
-                continue
-            obstacle = self._gates.obstacle(message, now)
-            if obstacle is None:
-                steps.append(self._send_one(message))
-            elif obstacle.reason is Reason.RATE:
-                self._wake_at(obstacle.until)
-                break
-            else:
-                steps.append(self._put_off(message, obstacle, now))
-        else:
-            if len(batch) == free:
-                self._wake_at(now)
-        await asyncio.gather(*steps)  # together, so that one commit serves many claims
-
-    async def _send_one(self, message: Message, trial: Token | None = None) -> None:
-        """The message is on its way, unless another process was faster, we are stopping, or its letter does not open."""
+    async def send(self, message: Message, trial: Token | None = None) -> None:
+        """The queued message is on its way, unless another process was faster, we are stopping, or its letter does not open."""
         try:
             letter = await self._ledger.letter(message.tracking_id)
         except CannotOpen as error:
             self._observer.fact("letter-sealed", cause=error.detail, cure="put the key back into secrets.keys")
             now = self._clock()
-            await self._put_off(message, Obstacle(Reason.CONFIGURATION, now + _SEALED_PAUSE), now)
+            await self.put_off(message, Obstacle(Reason.CONFIGURATION, now + _SEALED_PAUSE), now)
             return
         if letter is None or self._is_stopping:
             return
@@ -304,7 +251,7 @@ class Dispatch:
         if begun is not None:
             self.depart(begun, letter, trial)
 
-    async def _put_off(self, message: Message, obstacle: Obstacle, now: datetime) -> None:
+    async def put_off(self, message: Message, obstacle: Obstacle, now: datetime) -> None:
         """The message says what it waits for; where that ends too late for it, it has expired."""
         if (message.reason, message.next_attempt_at) == (obstacle.reason, obstacle.until):
             return
@@ -313,23 +260,10 @@ class Dispatch:
             later = expired(later, now)
         if await self._ledger.save(later, expected=message.version):
             self._tell(later)
-            self._wake_at(later.next_attempt_at)
+            self._alarm.at(later.next_attempt_at)
 
-    async def _probe(self, hold: Hold) -> None:
-        """One message of what is paused is tried; a success resumes all."""
-        trial = self._tokens.on_trial(hold.account) if hold.reason is Reason.CREDENTIALS else None
-        if hold.reason is Reason.UPSTREAM:
-            token = self._tokens.usable(hold.account)
-            secret = self._app_secret(hold.account)
-            if token is None or not await self._courier.answers(token.access.value, app_secret=secret):
-                return
-        now = self._clock()
-        narrower = [one for one in self._gates.holds(hold.account) if one.key != hold.key]
-        for message in await self._ledger.due(hold.account, now, held=narrower, limit=1):
-            if self._gates.disturbance(message, now) is None:
-                await self._send_one(message, trial)
-
-    def _begin(self, step: Coroutine[None, None, None]) -> None:
+    def begin(self, step: Coroutine[None, None, None]) -> None:
+        """The step goes on beside everything else, and `drain` waits for it."""
         task = asyncio.create_task(step)
         self._under_way.add(task)
         task.add_done_callback(self._end)
@@ -340,17 +274,15 @@ class Dispatch:
             # Its attempt, if it had one, is concluded when the lease lapses.
             self._observer.fact("turn-failed", error=error)
 
-    def _wake_at(self, moment: datetime | None) -> None:
-        """The next turn comes no later than `moment`."""
-        if moment is not None and (self._soonest is None or moment < self._soonest):
-            self._soonest = moment
-            if moment <= self._clock() + timedelta(seconds=TICK_S):
-                self._wake.set()
+    def _window(self, account: str) -> Window:
+        return self._windows.setdefault(account, Window(MAX_UNDER_WAY))
 
-    def _pause_s(self) -> float:
-        if self._soonest is None:
-            return TICK_S
-        return min(TICK_S, max(0.01, (self._soonest - self._clock()).total_seconds()))
+
+def _note_answer(window: Window, outcome: Outcome) -> None:
+    if isinstance(outcome, Uncertain):
+        window.doubted()
+    elif isinstance(outcome, Accepted) or outcome.error.zalo is not None:
+        window.answered()
 
 
 def _took_the_token(outcome: Outcome) -> bool:

@@ -7,10 +7,12 @@ import msgspec
 
 from .core.caller import Bucket
 from .core.delivery import Accepted, Deferred, Outcome, Reason, Refused, Scope, Uncertain, Until
-from .core.grant import LOST, REFRESHING, REFUSED, UNPROVEN, Trouble
+from .core.grant import REFRESHING, Trouble
+from .core.grant_health import cure_of
 from .core.hold import Hold
 from .core.message import Message
-from .core.schedule import QuietHours, earliest_try
+from .core.quota import Reserve
+from .core.schedule import QuietHours, earliest_try, next_day
 from .ports import Ledger, Observer
 
 
@@ -19,6 +21,7 @@ class AccountRules(msgspec.Struct, frozen=True):
 
     max_per_second: int = 0
     quiet_hours: QuietHours | None = None
+    urgent_reserve: int = 0
 
 
 class Obstacle(msgspec.Struct, frozen=True):
@@ -40,10 +43,15 @@ class Gates:
         *,
         probe_every: timedelta,
         pause_after_uncertain: int,
+        remaining: Callable[[str], int | None],
     ) -> None:
         self._ledger = ledger
         self._rules = rules
         self._buckets = {account: Bucket(rule.max_per_second) for account, rule in rules.items()}
+        self._reserves = {account: Reserve(rule.urgent_reserve) for account, rule in rules.items()}
+        self._remaining = remaining
+        # Those in which something may wait for the day's end: also what other processes, or one before us, put off.
+        self._kept_back = {account for account, reserve in self._reserves.items() if reserve.size}
         self._trouble = trouble
         self._observer = observer
         self._probe_every = probe_every
@@ -107,38 +115,68 @@ class Gates:
         return self.disturbance(message, now)
 
     def disturbance(self, message: Message, now: datetime) -> Obstacle | None:
-        """Quiet hours or the rate, which hold back also what is sent to find out whether a hold is over."""
-        rules = self._rules[message.account]
+        """Quiet hours, the reserve or the rate, which hold back also what is sent to find out whether a hold is over."""
+        account, rules = message.account, self._rules[message.account]
         if rules.quiet_hours is not None and not message.ignores_quiet_hours:
             until = rules.quiet_hours.until(now)
             if until is not None:
                 return Obstacle(Reason.QUIET_HOURS, until)
-        delay = self._buckets[message.account].take(now)
-        return Obstacle(Reason.RATE, now + timedelta(seconds=delay)) if delay > 0 else None
+        if (until := self._reserved_until(message, now)) is not None:
+            return Obstacle(Reason.QUOTA, until)
+        delay = self._buckets[account].take(now)
+        if delay > 0:
+            return Obstacle(Reason.RATE, now + timedelta(seconds=delay))
+        if message.mode == "live":
+            self._reserves[account].depart(now)
+        return None
+
+    def _reserved_until(self, message: Message, now: datetime) -> datetime | None:
+        """When the message may go, if what is left of the day is kept for urgent ones; development uses none of it."""
+        if message.priority == "urgent" or message.mode == "development":
+            return None
+        until = self._reserves[message.account].until(self._remaining(message.account), now)
+        if until == next_day(now):
+            self.keep_back(message.account)
+        return until
+
+    def keep_back(self, account: str) -> None:
+        """Messages of this account wait for the day's end, or may do so."""
+        self._kept_back.add(account)
+
+    def reopened(self, account: str) -> bool:
+        """True, once, when more is left of the day than the reserve although messages may wait for the day's end."""
+        remaining = self._remaining(account)
+        if account not in self._kept_back or remaining is None or remaining <= self._reserves[account].size:
+            return False
+        self._kept_back.discard(account)
+        return True
 
     def probe_due(self, account: str, now: datetime) -> Hold | None:
-        """The pause of the account that one message is to try now, which counts as tried; None if there is none.
+        """The pause of the account that one message is to try now; None if there is none.
 
         What ends at a known moment and what an operator wants is not tried, and nothing without a token; but one
-        that was refused before it had ever worked may have been refused by mistake.
+        that was rejected may have been rejected by mistake.
         """
         hold = self.account_hold(account, now)
         if hold is None or hold.until is not None or hold.reason is Reason.OPERATOR:
             return None
         trouble = self._trouble(account, now)
-        if trouble is not None and trouble.kind != UNPROVEN:
+        if trouble is not None and not trouble.is_triable:
             return None
         last = max(self._probed_at.get(account, hold.since), hold.since)
-        if now < last + self._probe_every:
-            return None
+        return None if now < last + self._probe_every else hold
+
+    def note_probe(self, account: str, now: datetime) -> None:
+        """One message tries the account's pause now; the next one waits for `probe_every`."""
         self._probed_at[account] = now
-        return hold
 
     # -- what an outcome means for others --
 
     async def heed(self, message: Message, outcome: Outcome, now: datetime, *, begun_at: datetime) -> None:
         """What the outcome of an attempt begun then says of its account or template is in force."""
         account = message.account
+        if message.mode == "live":
+            self._reserves[account].arrive()
         if isinstance(outcome, Uncertain):
             await self._count_uncertain(account, outcome, now)
             return
@@ -205,17 +243,3 @@ def _says_enough(held: Hold, later: Hold) -> bool:
     if held.reason is Reason.OPERATOR and later.reason is not Reason.OPERATOR:
         return True
     return held.reason is later.reason and held.until == later.until
-
-
-def cure_of(trouble: Trouble, account: str) -> str:
-    """What a person can do about the trouble of an account's grant: the exact command, where there is one."""
-    if trouble.is_final or trouble.kind == LOST:
-        return cure_of_credentials(account)
-    if trouble.kind == REFUSED:
-        return f"look at accounts.{account}.app_id and app_secret, and at the app at Zalo; it is asked for again by itself"
-    return "nothing to do: it is asked for again by itself"
-
-
-def cure_of_credentials(account: str) -> str:
-    """The command that gives an account a working grant."""
-    return f"zns-gateway token import {account} --replace < grant.json"

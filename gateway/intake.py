@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from .core.birth import born
 from .core.caller import Caller
 from .core.delivery import State
 from .core.errors import (
@@ -23,9 +24,8 @@ from .core.errors import (
 )
 from .core.event import Event
 from .core.identity import Identity, TrackingId, identify
-from .core.mapping import Filled, Mapping, MappingSet, Skipped, fill
-from .core.message import DEFAULT_TIME_LIMIT, Letter, Message, claimed, expired, received, stored, waiting
-from .core.phone import mask
+from .core.mapping import MappingSet
+from .core.message import Letter, Message, claimed, expired, received, waiting
 from .gates import Gates
 from .ports import Clock, Conflicting, Depart, Known, Ledger, Observer, Overtaken, Stored
 
@@ -53,7 +53,7 @@ class Queue(Protocol):
 class IsBusy(Protocol):
     """Knows whether a further message had better wait its turn."""
 
-    def __call__(self, *, for_batch: bool, besides: int) -> bool:
+    def __call__(self, account: str, *, for_batch: bool, besides: int) -> bool:
         """True if so, `besides` being about to leave; one of a batch gives way sooner."""
 
 
@@ -70,6 +70,7 @@ class Intake:
         *,
         owner: str,
         lease: timedelta,
+        grace: timedelta,
         queue: Queue,
         is_busy: IsBusy,
     ) -> None:
@@ -80,6 +81,7 @@ class Intake:
         self._observer = observer
         self._owner = owner
         self._lease = lease
+        self._grace = grace
         self._queue = queue
         self._is_busy = is_busy
         self._under_way: set[asyncio.Task[Taken]] = set()
@@ -128,7 +130,7 @@ class Intake:
         self, event: Event, caller: Caller, mappings: MappingSet, identity: Identity, is_in_batch: bool
     ) -> Taken:
         try:
-            born, letter = self._fill(event, caller, mappings, identity)
+            newborn, letter = self._fill(event, caller, mappings, identity)
         except (UnmappedEvent, MappingFailed, TemplateConstraint, InvalidPhone) as refusal:
             # Identity comes before the mapping: what was accepted once is answered whatever the mapping says now.
             return await self._replay_or(refusal, event, identity)
@@ -137,14 +139,14 @@ class Intake:
         if self._queue.is_full():
             full = TooManyRequests("as many messages are queued as delivery.max_queued allows", retry_after_s=10)
             return await self._replay_or(full, event, identity)
-        message = born if born.state is State.SKIPPED else self._first_step(born, is_in_batch)
+        message = newborn if newborn.state is State.SKIPPED else self._first_step(newborn, is_in_batch)
         is_counted = message.state.is_waiting
         if is_counted:
             self._queue.count()  # before it is stored, or a batch would find room for all of its events at once
         taken: Taken | None = None
         stored = self._storing[identity.tracking_id] = asyncio.get_running_loop().create_future()
         try:
-            taken = await self._store(born, message, letter, identity)
+            taken = await self._store(newborn, message, letter, identity)
             return taken
         finally:
             stored.set_result(None)
@@ -153,11 +155,11 @@ class Intake:
             if is_counted and (taken is None or taken.is_replay):
                 self._queue.discount()
 
-    async def _store(self, born: Message, message: Message, letter: Letter, identity: Identity) -> Taken:
+    async def _store(self, newborn: Message, message: Message, letter: Letter, identity: Identity) -> Taken:
         """The message is stored and on its way, or the one that is known already is told."""
         acceptance = await self._ledger.accept(message, letter, identity)
         if isinstance(acceptance, Overtaken):
-            message = received(born, acceptance.receipt, self._clock())
+            message = received(newborn, acceptance.receipt, self._clock())
             acceptance = await self._ledger.accept(message, letter, identity, despite=acceptance.receipt_id)
         match acceptance:
             case Stored():
@@ -179,54 +181,21 @@ class Intake:
         mapping = mappings.mappings.get(event.type)
         if mapping is None:
             raise unmapped(event.type, mappings.nearest(event.type, caller.may_send))
-        filled = fill(mapping, event)
-        message = self._born(event, caller, identity, mapping, mappings, filled)
-        if isinstance(filled, Skipped):
-            return message, Letter(event)
-        return message, Letter(event, filled.phone, filled.template_data, filled.secret)
-
-    def _born(
-        self,
-        event: Event,
-        caller: Caller,
-        identity: Identity,
-        mapping: Mapping,
-        mapping_set: MappingSet,
-        filled: Filled | Skipped,
-    ) -> Message:
-        now = self._clock()
-        is_skipped = isinstance(filled, Skipped)
-        template_id = None if isinstance(filled, Skipped) else filled.template_id
-        template = None if template_id is None else mapping_set.templates.get(template_id)
-        not_before = None if isinstance(filled, Skipped) else filled.not_before
-        message = Message(
+        return born(
+            event,
+            mapping,
+            mappings.templates,
             tracking_id=identity.tracking_id,
             caller=caller.name,
             mode=caller.mode,
-            event_id=event.id,
-            event_source=event.source,
-            event_type=event.type,
-            mapping_version=mapping.version,
-            account=mapping.account,
-            template_id=template_id,
-            phone=None if isinstance(filled, Skipped) else mask(filled.phone),
-            priority=mapping.priority.value,
-            resends=mapping.on_unknown == "resend",
-            ignores_quiet_hours=mapping.quiet_hours == "ignore",
-            time_limit=(template.timeout if template is not None else None) or DEFAULT_TIME_LIMIT,
-            life=mapping.expires_after,
-            state=State.SKIPPED if is_skipped else State.QUEUED,
-            accepted_at=now,
-            updated_at=now,
-            not_before=not_before,
-            expires_at=max(now, not_before or now) + mapping.expires_after,
+            now=self._clock(),
+            grace=self._grace,
         )
-        return stored(message, now, cause="no template's `when` held" if is_skipped else None)
 
     def _first_step(self, message: Message, is_in_batch: bool) -> Message:
         """The message with its first attempt begun, or with what it waits for, or expired at once."""
         now = self._clock()
-        if self._is_busy(for_batch=is_in_batch, besides=len(self._under_way)):
+        if self._is_busy(message.account, for_batch=is_in_batch, besides=len(self._under_way)):
             return message  # its turn comes as soon as a hand is free
         obstacle = self._gates.obstacle(message, now)
         if obstacle is None:
