@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from .core.errors import CannotOpen, CannotStart
-from .core.grant import REFRESHING, UNPROVEN, Grant, Rotated, Trouble, first_grant, was_here
+from .core.grant import REFRESHING, Grant, Rotated, Trouble, first_grant, was_here
 from .core.renewal import Due, renewal
 from .ports import Clock, Token, Vault
 
@@ -26,7 +26,6 @@ class Grants:
         self._rejected: dict[str, int] = {}
         self._proving: set[tuple[str, int]] = set()
         self._sealed: dict[str, Trouble] = {}
-        self._missing_since: dict[str, datetime] = {}
 
     def usable(self, account: str) -> Token | None:
         """The account's access token, unless it has expired or Zalo has rejected it."""
@@ -34,11 +33,10 @@ class Grants:
         return Token(grant.access, grant.generation) if grant is not None and self.is_good(grant) else None
 
     def on_trial(self, account: str) -> Token | None:
-        """The token of a generation that was refused before it had ever worked: one message may try it now and then."""
+        """The access token while it has not expired, whether or not Zalo has rejected it: that may have been a mistake."""
         grant = self._known.get(account)
-        if grant is None or grant.trouble is None or grant.trouble.kind != UNPROVEN:
-            return None
-        return Token(grant.access, grant.generation) if self._clock() < grant.expires_at else None
+        is_there = grant is not None and self._clock() < grant.expires_at
+        return Token(grant.access, grant.generation) if grant is not None and is_there else None
 
     def grant(self, account: str) -> Grant | None:
         """The account's grant."""
@@ -80,19 +78,26 @@ class Grants:
         if grant is None and account in self._sealed:
             return self._sealed[account]
         if grant is None:
-            since = self._missing_since.setdefault(account, now)
-            return Trouble("missing", "there is no grant for this account", since, is_final=True)
+            detail = (
+                "there is no grant for this account, as long as this process has run"  # before that nobody knows
+            )
+            return Trouble("missing", detail, self._started_at, is_final=True)
         if self.is_good(grant):
             return None
         if account in self.refreshing or grant.is_asking or self.is_due(grant):
             return Trouble(REFRESHING, "a fresh access token is being asked for", now, is_final=False)
-        if grant.trouble is not None:
-            return grant.trouble
-        since, cause = self.put_off.get(account, (now, "it has not been asked for yet"))
-        return Trouble("unsent", f"a fresh access token could not be asked for ({cause})", since, is_final=False)
+        trouble = grant.trouble
+        if trouble is None:
+            since, cause = self.put_off.get(account, (now, "it has not been asked for yet"))
+            trouble = Trouble(
+                "unsent", f"a fresh access token could not be asked for ({cause})", since, is_final=False
+            )
+        return msgspec.structs.replace(trouble, is_triable=now < grant.expires_at)
 
     async def prove(self, account: str, generation: int) -> None:
-        """It is on record that Zalo took this generation's access token."""
+        """It is on record that Zalo took this generation's access token, and it counts as rejected no more."""
+        if self._rejected.get(account) == generation:
+            del self._rejected[account]
         if (account, generation) in self._proving:
             return
         self._proving.add((account, generation))
@@ -100,8 +105,6 @@ class Grants:
             grant = self._known.get(account)
             while grant is not None and grant.generation == generation and grant.proven_at is None:
                 if await self.save(grant.proven(self._clock()), grant):
-                    if self._rejected.get(account) == generation:
-                        del self._rejected[account]
                     break
                 grant = await self.look(account)
         finally:
@@ -131,10 +134,11 @@ class Grants:
 
     def _know(self, grant: Grant) -> None:
         """The grant is in use here, unless a later version is: what was read may be older than what was saved since."""
-        self._missing_since.pop(grant.account, None)
         known = self._known.get(grant.account)
         if known is None or known.version <= grant.version:
             self._known[grant.account] = grant
+            if known is not None and known.generation < grant.generation:
+                self.put_off.pop(grant.account, None)
 
 
 async def adopt(vault: Vault, account: str, pair: Rotated, now: datetime, *, may_replace: bool) -> Grant:

@@ -9,6 +9,7 @@ import hashlib
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol, assert_never
 
@@ -55,14 +56,14 @@ class Begun(msgspec.Struct, frozen=True):
         return f"Begun({self.login!r}, …)"
 
 
-class StillWorking(msgspec.Struct, frozen=True):
+class StillWorking(msgspec.Struct, frozen=True, tag=True):
     """The account has a working grant, and it was not said that it may be replaced."""
 
     account: str
     generation: int
 
 
-class Granted(msgspec.Struct, frozen=True):
+class Granted(msgspec.Struct, frozen=True, tag=True):
     """The account has a new grant."""
 
     account: str
@@ -70,13 +71,13 @@ class Granted(msgspec.Struct, frozen=True):
     expires_at: datetime
 
 
-class NoSuchLogin(msgspec.Struct, frozen=True):
+class NoSuchLogin(msgspec.Struct, frozen=True, tag=True):
     """No login waits under this state: unknown, over, replaced by a newer one; `was_used` if we know that it was used."""
 
     was_used: bool = False
 
 
-class OtherAccount(msgspec.Struct, frozen=True):
+class OtherAccount(msgspec.Struct, frozen=True, tag=True):
     """Another Official Account consented than the one that is configured; its code was not used."""
 
     account: str
@@ -84,7 +85,7 @@ class OtherAccount(msgspec.Struct, frozen=True):
     came: str
 
 
-class Denied(msgspec.Struct, frozen=True):
+class Denied(msgspec.Struct, frozen=True, tag=True):
     """Zalo sent the person back with an error instead of a code."""
 
     account: str
@@ -92,7 +93,7 @@ class Denied(msgspec.Struct, frozen=True):
     words: str
 
 
-class ExchangeRefused(msgspec.Struct, frozen=True):
+class ExchangeRefused(msgspec.Struct, frozen=True, tag=True):
     """Zalo refused the code. `detail` is what it said, fit to be told."""
 
     account: str
@@ -105,21 +106,27 @@ class ExchangeRefused(msgspec.Struct, frozen=True):
         return meaning_of(self.number)
 
 
-class ExchangeLost(msgspec.Struct, frozen=True):
+class ExchangeLost(msgspec.Struct, frozen=True, tag=True):
     """The code was presented and no answer that makes sense came back: it is spent, and there is no grant."""
 
     account: str
     cause: str
 
 
-class NotNow(msgspec.Struct, frozen=True):
-    """It cannot be done now: `lacking` is "store" or "zalo" if nothing was spent, "saving" if the new grant is lost."""
+class NotNow(msgspec.Struct, frozen=True, tag=True):
+    """It cannot be done now: `lacking` is "store" or "zalo" if nothing was spent, "saving" if the new grant is lost.
+
+    Without an `account` the login still waits.
+    """
 
     lacking: str
     account: str | None = None
 
 
 Ended = Granted | NoSuchLogin | OtherAccount | Denied | ExchangeRefused | ExchangeLost | StillWorking | NotNow
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_read_ended: Final = msgspec.msgpack.Decoder(Ended).decode
 
 
 class Logins:
@@ -166,6 +173,15 @@ class Logins:
         """Nobody can use the login's link any more; True if nobody has. Raises Unavailable."""
         return await self._vault.take_login(login.state, self._clock()) is not None
 
+    async def is_waiting(self, login: Login) -> bool:
+        """True while nobody has used the login's link, or made a newer one. Raises Unavailable."""
+        return await self._vault.is_waiting(login)
+
+    async def end_of(self, login: Login) -> Ended | None:
+        """What came of the login, whichever process ended it; None while nobody has said. Raises Unavailable."""
+        told = await self._vault.login_end(login)
+        return None if told is None else _read_ended(told)
+
     async def finish(self, callback: Callback) -> Ended:
         """What became of the callback; never raises. Whoever asked may go away: what was begun is brought to its end."""
         task = asyncio.create_task(self._finish(callback), name="login")
@@ -193,16 +209,25 @@ class Logins:
     async def _ended(self, callback: Callback) -> Ended:
         try:
             login = await self._take(callback)
-            if isinstance(login, NoSuchLogin):
-                return login
-            working = await self._working(login.account, may_replace=login.may_replace)
         except (Unavailable, CannotOpen):
             return NotNow("store")
+        if isinstance(login, NoSuchLogin):
+            return login
+        ended = await self._consented(login, callback)
+        with suppress(Unavailable):  # then whoever waits for it is told that nobody has said
+            await self._vault.end_login(login, _encode(ended))
+        return ended
+
+    async def _consented(self, login: Login, callback: Callback) -> Ended:
         if callback.error is not None or callback.code is None:
             return Denied(login.account, callback.error or "", callback.words)
         configured = self._registrations[login.account].oa_id
         if configured and callback.oa_id is not None and callback.oa_id != configured:
             return OtherAccount(login.account, configured, callback.oa_id)
+        try:
+            working = await self._working(login.account, may_replace=login.may_replace)
+        except (Unavailable, CannotOpen):
+            return NotNow("store", login.account)
         return working or await self._granted(login, callback.code)
 
     async def _take(self, callback: Callback) -> Login | NoSuchLogin:

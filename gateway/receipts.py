@@ -1,12 +1,15 @@
-"""Zalo's word that a phone has a message becomes a Receipt on that Message: stored first, answered, then worked on."""
+"""What Zalo's webhook says is stored, answered, and then worked on: a Receipt finds its Message, News are passed on."""
 
 import asyncio
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
+from .core.callback import of_news
 from .core.errors import Unavailable
 from .core.message import Message, received
+from .core.news import News
 from .core.receipt import Receipt
 from .ports import Clock, Judge, KeptReceipt, Ledger, Observer, Probe, Signed, Tell
 
@@ -14,16 +17,31 @@ _LOOK_EVERY_S: Final = 1.0
 _AT_ONCE: Final = 200
 KEPT_FOR: Final = timedelta(hours=72)
 
+Hear = Callable[[str, News], None]
+"""Is told of an account's news, once it is stored."""
+
 
 class Receipts:
     """Takes webhook calls, and matches what they say with messages."""
 
-    def __init__(self, ledger: Ledger, judge: Judge, tell: Tell, clock: Clock, observer: Observer) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        judge: Judge,
+        tell: Tell,
+        clock: Clock,
+        observer: Observer,
+        *,
+        operators: Collection[str],
+        hear: Hear,
+    ) -> None:
         self._ledger = ledger
         self._judge = judge
         self._tell = tell
         self._clock = clock
         self._observer = observer
+        self._operators = operators
+        self._hear = hear
         self._wake = asyncio.Event()
         self._is_stopping = False
 
@@ -31,10 +49,20 @@ class Receipts:
         """True once a rightly signed event is stored (or Zalo's empty probe was recognised); False for a forged one."""
         verdict = self._judge(account, signature, server, body)
         if isinstance(verdict, Signed):
-            await self._ledger.keep_receipt(account, self._clock(), verdict.name, verdict.receipt, body)
-            self._wake.set()
+            await self._keep(account, verdict.said, body)
         self._observer.fact("webhook", account=account, verdict=verdict)
         return isinstance(verdict, Signed | Probe)
+
+    async def _keep(self, account: str, said: Receipt | News, body: bytes) -> None:
+        now = self._clock()
+        if isinstance(said, Receipt):
+            await self._ledger.keep_receipt(account, now, said, body)
+            self._wake.set()
+            return
+        callbacks = of_news(self._operators, account, said, now)
+        if await self._ledger.keep_news(account, now, said, body, callbacks):
+            self._observer.fact("news", account=account, news=said)
+            self._hear(account, said)
 
     async def run(self) -> None:
         """Works on what was stored, until `stop`; what is left then is worked on after the next start."""
@@ -68,7 +96,7 @@ class Receipts:
         return len(batch) == _AT_ONCE
 
     async def _work_on(self, kept: KeptReceipt) -> None:
-        message = None if kept.receipt is None else await self._deliver(kept.account, kept.receipt)
+        message = await self._deliver(kept.account, kept.receipt)
         if message is not None:
             self._observer.fact("receipt", message=message)
             self._tell(message)

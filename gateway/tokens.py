@@ -1,9 +1,10 @@
 """One fresh AccessToken for everyone, and one refresher at a time.
 
-A refresh token can be spent once. So: due → lease → look again → rehearse → write the intent → ask → the raw answer
-on disk → save the new pair by compare-and-set → only then use it. An intent never ends by itself, so that neither
-a stalled process nor a clock that jumps makes anybody present the same token again. Where it cannot be known what
-became of the question, the access token is used while it works, and then the refresh token is presented once more.
+A refresh token can be spent once. So: due → lease → look again → rehearse → write the intent → mark that it may leave →
+ask → the raw answer on disk → save the new pair by compare-and-set → only then use it. An intent never ends by
+itself, so that neither a stalled process nor a clock that jumps makes anybody present the same token again. Where it
+cannot be known what became of the question, the access token is used while it works, and then the refresh token is
+presented once more.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ import msgspec
 from .core.errors import CannotOpen, Unavailable
 from .core.grant import UNPROVEN, Dead, Grant, Intent, Lost, NotPresented, RefreshResult, Refused, Rotated, Trouble
 from .grants import Grants
-from .ports import Clock, Issuer, Journal, Observer, Vault, Write
+from .ports import Clock, Entry, Issuer, Journal, Observer, Vault
 
 LEASE_MARGIN: Final = timedelta(seconds=10)
 """How much longer a lease is than the longest exchange: whoever has it has asked, and knows, before it ends."""
@@ -179,28 +180,30 @@ class Tokens:
             return
         begun, begun_at = _monotonic_s(), self._clock()
         intended = grant.intended(self._owner, begun_at)
-        write = self._journal.open(intended)
+        entry = self._journal.open(intended, besides=found.intent)
         self._unasked.setdefault(account, set()).add(Intent(self._owner, begun_at, is_last=grant.is_lost))
         if await self._grants.save(intended, found):
             self._unasked.pop(account, None)
-            await self._keep(intended, await self._ask(intended, begun, write))
+            await self._keep(intended, await self._ask(intended, begun, entry))
 
-    async def _ask(self, intended: Grant, begun: float, write: Write) -> RefreshResult:
+    async def _ask(self, intended: Grant, begun: float, entry: Entry) -> RefreshResult:
         if _monotonic_s() >= begun + LEASE_MARGIN.total_seconds():
-            return NotPresented("held-up")  # others may have given us up, and ask themselves
+            return NotPresented("held-up")  # others may be about to give us up, and to ask themselves
+        if not entry.begin():
+            return NotPresented("journal-unusable")
         self._grants.asked.add(intended.account)
         app = self._apps[intended.account]
         return await self._issuer.refresh(
-            app_id=app.app_id, app_secret=app.app_secret, refresh_token=intended.refresh.value, journal=write
+            app_id=app.app_id, app_secret=app.app_secret, refresh_token=intended.refresh.value, journal=entry
         )
 
     async def _keep(self, intended: Grant, result: RefreshResult) -> None:
         """What Zalo answered is durable, however long the store takes to come back."""
         now, account, before = self._clock(), intended.account, intended
-        self._grants.put_off.pop(account, None)
         if isinstance(result, NotPresented):
-            self._grants.not_before[account] = now + _SOON
-            self._grants.put_off[account] = now, result.cause
+            self._wait(account, result.cause)
+        else:
+            self._grants.put_off.pop(account, None)
         while True:
             try:
                 if await self._grants.save(before.concluded(result, now), before):
@@ -234,13 +237,19 @@ class Tokens:
         is_over = _monotonic_s() >= since + (self._deadline + LEASE_MARGIN).total_seconds()
         if not is_over and not self._vault.is_gone(intent.owner):
             return False
-        heard = self._journal.read(grant)
-        result = Lost("never-recorded") if heard is None else self._issuer.read(heard, grant.refresh.value)
+        result = self._left(grant)
         if not await self._grants.save(grant.concluded(result, now), grant):
             return False
         self._journal.drop(grant)
         self._tell(grant.account, result)
         return True
+
+    def _left(self, grant: Grant) -> RefreshResult:
+        """What another's presentation came to, as far as can be known without it."""
+        heard = self._journal.read(grant)
+        if heard is not None:
+            return self._issuer.read(heard, grant.refresh.value)
+        return NotPresented("never-asked") if self._journal.void(grant) else Lost("never-recorded")
 
     def _note_sealed(self, account: str, error: CannotOpen) -> None:
         if account not in self._sealed:
@@ -268,11 +277,14 @@ class Tokens:
         self._observer.fact("refreshed", account=account, outcome=type(result).__name__.lower(), cause=cause)
 
     def _put_off(self, account: str, outcome: str, cause: str) -> None:
+        self._wait(account, cause)
+        self._observer.fact("refreshed", account=account, outcome=outcome, cause=cause)
+
+    def _wait(self, account: str, cause: str) -> None:
         now = self._clock()
         since, _ = self._grants.put_off.get(account, (now, ""))
         self._grants.not_before[account] = now + _SOON
         self._grants.put_off[account] = since, cause
-        self._observer.fact("refreshed", account=account, outcome=outcome, cause=cause)
 
 
 def _monotonic_s() -> float:

@@ -1,20 +1,19 @@
-"""Looks at the whole now and then: how much is queued, how the tokens are, what has outlived its retention."""
+"""Looks at the whole now and then: how much waits, which account has stopped, what has outlived its retention."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
 from .core.errors import Unavailable
-from .core.grant import Grant
-from .ports import Clock, Depth, Ledger, Observer
+from .ports import Clock, Depth, Ledger, Observer, Outbox, Untold
 
 SHORTEST_RETENTION: Final = timedelta(days=7)  # the identity of an event is kept at least so long
 _LOOK_EVERY_S: Final = 1.0
 _SWEEP_EVERY: Final = timedelta(minutes=1)
 
-Note = Callable[[Sequence[Depth], Sequence[Grant], datetime], None]
+Note = Callable[[Sequence[Depth], Sequence[Untold], datetime], None]
 
 
 class Watch:
@@ -23,7 +22,8 @@ class Watch:
     def __init__(
         self,
         ledger: Ledger,
-        grants: Callable[[], Sequence[Grant]],
+        outbox: Outbox,
+        announce: Callable[[], Awaitable[None]],
         note: Note,
         clock: Clock,
         observer: Observer,
@@ -33,7 +33,8 @@ class Watch:
         receipts_kept_for: timedelta,
     ) -> None:
         self._ledger = ledger
-        self._grants = grants
+        self._outbox = outbox
+        self._announce = announce
         self._note = note
         self._clock = clock
         self._observer = observer
@@ -60,13 +61,14 @@ class Watch:
         """The numbers, and the limit, go by how it is now."""
         depths = await self._ledger.depths()
         self._queued = sum(depth.count for depth in depths)
-        self._note(depths, self._grants(), self._clock())
+        self._note(depths, await self._outbox.untold(), self._clock())
 
     async def run(self) -> None:
         """Looks every second and sweeps every minute, until `stop`."""
         while not self._stopping.is_set():
             try:
                 await self.look()
+                await self._announce()
                 await self._sweep()
             except Unavailable as error:
                 self._observer.fact("store-unavailable", doing="watch", cause=str(error.__cause__ or error))

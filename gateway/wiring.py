@@ -2,20 +2,23 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 from litestar import Litestar
 
+from .alarm import Alarm
+from .backlog import Backlog
+from .callbacks import Callbacks
 from .config import Loaded, Settings
 from .core.caller import Bucket, Caller
-from .core.grant import Trouble
 from .core.mapping import MappingSet, compile_mappings
-from .core.receipt import Receipt
+from .core.news import Kind, News
 from .core.schedule import Backoff
 from .dispatch import LEASE_MARGIN, Dispatch
+from .endpoints.client import Destination, EndpointClient
 from .gates import AccountRules, Gates
 from .grants import Grants
 from .http.app import make_app, make_public_app
@@ -23,15 +26,19 @@ from .http.doors import Doors, Limits
 from .intake import Intake
 from .logins import Logins, Registration
 from .mappings import Files, Mappings
-from .ports import Forged, Judge, Observer, Probe, Signed, Vault, Verdict
+from .orders import Orders
+from .pauses import Pauses
+from .ports import Depth, Observer, Untold, Vault
+from .quotas import Quotas
 from .receipts import KEPT_FOR, Receipts
+from .silence import Silence
 from .storage import SqliteStore
 from .telemetry import Telemetry
 from .tokens import App, Tokens
 from .waiting import Waiting
 from .watch import Watch
 from .zalo.client import ZaloClient
-from .zalo.webhook import OtherEvent, Unreadable, read_webhook, verify
+from .zalo.webhook import Keys, judge_of
 
 
 class Gateway(msgspec.Struct, frozen=True):
@@ -44,11 +51,17 @@ class Gateway(msgspec.Struct, frozen=True):
     tokens: Tokens
     logins: Logins
     dispatch: Dispatch
+    backlog: Backlog
     waiting: Waiting
     receipts: Receipts
+    silence: Silence
+    quotas: Quotas
+    orders: Orders
+    callbacks: Callbacks
     watch: Watch
     mappings: Mappings
     zalo: ZaloClient
+    endpoints: EndpointClient
 
     async def prepare(self) -> None:
         """What the store holds is known, and what dead processes left open is concluded."""
@@ -57,10 +70,32 @@ class Gateway(msgspec.Struct, frozen=True):
         await self.dispatch.recover()
         await self.watch.look()
 
+    async def run(self) -> None:
+        """Everything that works by itself works, until `aclose`."""
+        works = (
+            self.backlog.run,
+            self.receipts.run,
+            self.silence.run,
+            self.quotas.run,
+            self.callbacks.run,
+            self.watch.run,
+            self.mappings.run,
+        )
+        await asyncio.gather(*(work() for work in works))
+
+    def reload(self) -> None:
+        """The files are looked at again, and every endpoint is called again."""
+        self.mappings.ask()
+        self.callbacks.reload()
+
     async def drain(self) -> None:
         """Nothing new is accepted, every request under way has its outcome recorded, nobody waits any more."""
         self.tokens.stop()
+        self.silence.stop()
+        self.quotas.stop()
         await self.intake.drain()
+        await self.orders.drain()
+        await self.backlog.drain()
         await self.dispatch.drain()
         self.waiting.close()
 
@@ -70,8 +105,10 @@ class Gateway(msgspec.Struct, frozen=True):
         self.receipts.stop()
         self.watch.stop()
         self.mappings.stop()
+        await self.callbacks.drain()
         await self.logins.aclose()
         await self.tokens.aclose()
+        await self.endpoints.aclose()
         await self.zalo.aclose()
 
 
@@ -94,40 +131,92 @@ def compiled(loaded: Loaded, files: Files) -> MappingSet:
 async def running(loaded: Loaded, telemetry: Telemetry, store: SqliteStore) -> AsyncIterator[Gateway]:
     """A gateway that works for as long as the context lasts, and has drained after it."""
     gateway = build(loaded, telemetry, store)
-    loops: list[asyncio.Task[None]] = []
+    works: list[asyncio.Task[None]] = []
     try:
         await gateway.prepare()
-        runs = (gateway.dispatch.run, gateway.receipts.run, gateway.watch.run, gateway.mappings.run)
-        loops += [asyncio.create_task(run()) for run in runs]
+        works.append(asyncio.create_task(gateway.run()))
         yield gateway
     finally:
         await gateway.aclose()
-        await asyncio.gather(*loops)
+        await asyncio.gather(*works)
 
 
 def build(loaded: Loaded, telemetry: Telemetry, store: SqliteStore) -> Gateway:
     """What a gateway is made of; raises MappingFaults with every fault of the mappings. Nothing runs yet."""
-    settings = loaded.settings
+    settings, delivery = loaded.settings, loaded.settings.delivery
     mappings = _mappings(loaded, telemetry)
+    zalo = zalo_of(settings)
     lease = settings.zalo.connect_timeout + settings.zalo.read_timeout + LEASE_MARGIN
-    zalo = ZaloClient(
-        settings.zalo.api_url, settings.zalo.oauth_url, settings.zalo.connect_timeout, settings.zalo.read_timeout
-    )
+    proofs = {name: it.app_secret for name, it in settings.accounts.items() if it.appsecret_proof}
+    operators = [name for name in settings.told() if settings.callers[name].role == "operator"]
+
     apps = {name: App(account.app_id, account.app_secret) for name, account in settings.accounts.items()}
     grants = Grants(store, now, jitter=random.random())  # noqa: S311 - so that not all ask at once
     tokens = Tokens(grants, store, store.journal, zalo, apps, now, telemetry, owner=store.owner, deadline=lease)
-    rules = {name: AccountRules(it.max_per_second, it.quiet()) for name, it in settings.accounts.items()}
+    quotas = Quotas(zalo, grants, now, telemetry, accounts=settings.accounts, app_secret=proofs.get)
     gates = Gates(
         store,
-        rules,
+        _rules(settings),
         grants.trouble,
         telemetry,
-        probe_every=settings.delivery.probe_every,
-        pause_after_uncertain=settings.delivery.pause_after_uncertain,
+        probe_every=delivery.probe_every,
+        pause_after_uncertain=delivery.pause_after_uncertain,
+        remaining=quotas.remaining,
     )
+    pauses = Pauses(store, gates, now, telemetry, operators=operators)
     waiting = Waiting(store, now, gates.hold_on)
-    dispatch = _dispatch(settings, store, zalo, grants, tokens, gates, waiting, telemetry, lease)
-    watch = _watch(settings, store, grants, telemetry)
+    alarm = Alarm(now)
+    dispatch = Dispatch(
+        store,
+        zalo,
+        grants,
+        tokens,
+        gates,
+        waiting.tell,
+        now,
+        random.random,
+        telemetry,
+        alarm,
+        owner=store.owner,
+        lease=lease,
+        backoff=Backoff(delivery.retry_first, delivery.retry_cap),
+        app_secret=proofs.get,
+        heed_quota=quotas.heed,
+    )
+    backlog = Backlog(
+        store,
+        dispatch,
+        zalo,
+        grants,
+        tokens,
+        gates,
+        waiting.tell,
+        now,
+        telemetry,
+        alarm,
+        app_secret=proofs.get,
+    )
+    endpoints = EndpointClient(_destinations(settings))
+    callbacks = Callbacks(store, endpoints, settings.told(), now, random.random, telemetry)
+
+    def note(depths: Sequence[Depth], untold: Sequence[Untold], at: datetime) -> None:
+        telemetry.note_queues(depths, untold, at)
+        telemetry.note_grants(grants.all(), at)
+        telemetry.note_quotas({account: quotas.remaining(account) for account in gates.accounts})
+        paused = [hold for account in gates.accounts if (hold := pauses.paused(account)) is not None]
+        telemetry.note_stops(paused, callbacks.disabled)
+
+    watch = Watch(
+        store,
+        store,
+        pauses.look,
+        note,
+        now,
+        telemetry,
+        max_queued=delivery.max_queued,
+        retention=settings.store.retention,
+        receipts_kept_for=KEPT_FOR,
+    )
     intake = Intake(
         store,
         gates,
@@ -136,17 +225,103 @@ def build(loaded: Loaded, telemetry: Telemetry, store: SqliteStore) -> Gateway:
         telemetry,
         owner=store.owner,
         lease=lease,
+        grace=delivery.receipt_grace,
         queue=watch,
         is_busy=dispatch.is_busy,
     )
-    receipts = Receipts(store, _judge(settings), waiting.tell, now, telemetry)
+
+    def hear(account: str, news: News) -> None:
+        if news.kind is Kind.QUOTA:
+            quotas.refresh(account)
+
+    keys = {name: Keys(it.app_id, it.webhook_secrets) for name, it in settings.accounts.items()}
+    receipts = Receipts(store, judge_of(keys), waiting.tell, now, telemetry, operators=operators, hear=hear)
+    silence = Silence(store, zalo, grants, tokens, gates, waiting.tell, now, telemetry, app_secret=proofs.get)
+    orders = Orders(store, lambda: mappings.in_force, now, telemetry, waiting.tell, grace=delivery.receipt_grace)
     logins = logins_of(settings, store, zalo, telemetry)
-    doors = _doors(settings, intake, waiting, receipts, store, gates, grants, logins, mappings, telemetry)
-    public_app = make_public_app(doors) if settings.server.public_port else None
-    app = make_app(doors, has_public_door=public_app is not None)
-    return Gateway(
-        app, public_app, intake, gates, tokens, logins, dispatch, waiting, receipts, watch, mappings, zalo
+    server = settings.server
+    callers = _callers(settings)
+    doors = Doors(
+        intake=intake,
+        waiting=waiting,
+        receipts=receipts,
+        orders=orders,
+        callbacks=callbacks,
+        ledger=store,
+        gates=gates,
+        pauses=pauses,
+        quotas=quotas,
+        grants=grants,
+        logins=logins,
+        mappings=mappings,
+        exposition=telemetry.exposition,
+        observer=telemetry,
+        clock=now,
+        limits=Limits(server.wait, server.max_body, server.max_batch, server.max_batch_body),
+        callers={digest: callers[name] for name, it in settings.callers.items() for digest in it.key_sha256},
+        buckets={name: Bucket(caller.max_per_second) for name, caller in callers.items()},
+        accounts=frozenset(settings.accounts),
     )
+    public_app = make_public_app(doors) if server.public_port else None
+    return Gateway(
+        app=make_app(doors, has_public_door=public_app is not None),
+        public_app=public_app,
+        intake=intake,
+        gates=gates,
+        tokens=tokens,
+        logins=logins,
+        dispatch=dispatch,
+        backlog=backlog,
+        waiting=waiting,
+        receipts=receipts,
+        silence=silence,
+        quotas=quotas,
+        orders=orders,
+        callbacks=callbacks,
+        watch=watch,
+        mappings=mappings,
+        zalo=zalo,
+        endpoints=endpoints,
+    )
+
+
+def zalo_of(settings: Settings) -> ZaloClient:
+    """What speaks to Zalo."""
+    it = settings.zalo
+    return ZaloClient(it.api_url, it.oauth_url, it.connect_timeout, it.read_timeout)
+
+
+def logins_of(settings: Settings, vault: Vault, zalo: ZaloClient, observer: Observer) -> Logins:
+    """How accounts come to a grant by consent."""
+    registrations = {
+        name: Registration(it.app_id, it.app_secret, it.oa_id, it.code_verifier)
+        for name, it in settings.accounts.items()
+    }
+    deadline = settings.zalo.connect_timeout + settings.zalo.read_timeout + LEASE_MARGIN
+    oauth_url = settings.zalo.oauth_url
+    return Logins(vault, zalo, registrations, now, observer, oauth_url=oauth_url, deadline=deadline)
+
+
+def _rules(settings: Settings) -> dict[str, AccountRules]:
+    return {
+        name: AccountRules(it.max_per_second, it.quiet(), it.urgent_reserve)
+        for name, it in settings.accounts.items()
+    }
+
+
+def _callers(settings: Settings) -> dict[str, Caller]:
+    return {
+        name: Caller(name, tuple(it.events), it.role == "operator", it.mode, it.max_per_second)
+        for name, it in settings.callers.items()
+    }
+
+
+def _destinations(settings: Settings) -> dict[str, Destination]:
+    return {
+        name: Destination(it.callback.url, it.callback.secrets)
+        for name, it in settings.callers.items()
+        if it.callback is not None
+    }
 
 
 def _mappings(loaded: Loaded, telemetry: Telemetry) -> Mappings:
@@ -164,114 +339,3 @@ def _mappings(loaded: Loaded, telemetry: Telemetry) -> Mappings:
     telemetry.label_types_from(lambda: mappings.in_force.mappings)
     telemetry.fact("mappings-loaded", count=len(mapping_set.mappings), version=mapping_set.version)
     return mappings
-
-
-def _dispatch(
-    settings: Settings,
-    store: SqliteStore,
-    zalo: ZaloClient,
-    grants: Grants,
-    tokens: Tokens,
-    gates: Gates,
-    waiting: Waiting,
-    telemetry: Telemetry,
-    lease: timedelta,
-) -> Dispatch:
-    proofs = {name: it.app_secret for name, it in settings.accounts.items() if it.appsecret_proof}
-    return Dispatch(
-        store,
-        zalo,
-        grants,
-        tokens,
-        gates,
-        waiting.tell,
-        now,
-        random.random,
-        telemetry,
-        owner=store.owner,
-        lease=lease,
-        backoff=Backoff(settings.delivery.retry_first, settings.delivery.retry_cap),
-        app_secret=proofs.get,
-    )
-
-
-def _watch(settings: Settings, store: SqliteStore, grants: Grants, telemetry: Telemetry) -> Watch:
-    return Watch(
-        store,
-        grants.all,
-        telemetry.note_state,
-        now,
-        telemetry,
-        max_queued=settings.delivery.max_queued,
-        retention=settings.store.retention,
-        receipts_kept_for=KEPT_FOR,
-    )
-
-
-def _doors(
-    settings: Settings,
-    intake: Intake,
-    waiting: Waiting,
-    receipts: Receipts,
-    store: SqliteStore,
-    gates: Gates,
-    grants: Grants,
-    logins: Logins,
-    mappings: Mappings,
-    telemetry: Telemetry,
-) -> Doors:
-    def trouble(account: str) -> Trouble | None:
-        grant = grants.grant(account)
-        return None if grant is None else grant.trouble
-
-    callers = {
-        name: Caller(name, tuple(it.events), it.role == "operator", it.mode, it.max_per_second)
-        for name, it in settings.callers.items()
-    }
-    server = settings.server
-    return Doors(
-        intake=intake,
-        waiting=waiting,
-        receipts=receipts,
-        ledger=store,
-        gates=gates,
-        logins=logins,
-        mappings=mappings,
-        exposition=telemetry.exposition,
-        observer=telemetry,
-        clock=now,
-        limits=Limits(server.wait, server.max_body, server.max_batch, server.max_batch_body),
-        callers={digest: callers[name] for name, it in settings.callers.items() for digest in it.key_sha256},
-        buckets={name: Bucket(caller.max_per_second) for name, caller in callers.items()},
-        accounts=frozenset(settings.accounts),
-        trouble=trouble,
-    )
-
-
-def logins_of(settings: Settings, vault: Vault, zalo: ZaloClient, observer: Observer) -> Logins:
-    """How accounts come to a grant by consent."""
-    registrations = {
-        name: Registration(it.app_id, it.app_secret, it.oa_id, it.code_verifier)
-        for name, it in settings.accounts.items()
-    }
-    deadline = settings.zalo.connect_timeout + settings.zalo.read_timeout + LEASE_MARGIN
-    oauth_url = settings.zalo.oauth_url
-    return Logins(vault, zalo, registrations, now, observer, oauth_url=oauth_url, deadline=deadline)
-
-
-def _judge(settings: Settings) -> Judge:
-    """How a webhook call is told from a forged one."""
-
-    def judge(account: str, signature: bytes | None, server: bytes | None, body: bytes) -> Verdict:
-        configured = settings.accounts[account]
-        if signature is None and body.strip() in (b"", b"{}"):
-            return Probe()
-        if not verify(signature, body, configured.app_id, configured.webhook_secrets):
-            return Forged()
-        said = read_webhook(body, server)
-        if isinstance(said, Receipt):
-            return Signed("user_received_message", said)
-        name = said.name if isinstance(said, OtherEvent) else type(said).__name__
-        return Forged() if isinstance(said, Unreadable) else Signed(name, None)
-
-    return judge

@@ -92,7 +92,8 @@ REFUSED: Final = "refused"
 class Trouble(msgspec.Struct, frozen=True):
     """What is wrong with a generation. `is_final`: only a person helps.
 
-    `refusals` is how often in a row Zalo has refused to renew it, the last time at `refused_at`.
+    `refusals` is how often in a row Zalo has refused to renew it, the last time at `refused_at`. `is_triable`, of an
+    obstacle: the access token has only been rejected, and one message now and then may try whether Zalo takes it again.
     """
 
     kind: str  # LOST, DEAD, REFUSED, UNPROVEN; as an obstacle also "missing", "unsent", REFRESHING
@@ -101,6 +102,7 @@ class Trouble(msgspec.Struct, frozen=True):
     is_final: bool
     refusals: int = 0
     refused_at: datetime | None = None
+    is_triable: bool = False
 
 
 class Grant(msgspec.Struct, frozen=True):

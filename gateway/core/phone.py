@@ -21,6 +21,7 @@ _LONGEST: Final = 60  # characters of decorated text that are looked at
 # 0 · 84 · 840 · 00 (a spreadsheet's doubled zero) · 0084 · 00840; with a plus only 84 and 840.
 _PREFIXES: Final = frozenset({"", "0", "84", "840", "00", "0084", "00840"})
 _PLUS_PREFIXES: Final = frozenset({"84", "840"})
+_LIKE_A_NUMBER: Final = re.compile(r"\d(?:[ .\-()]{0,2}\d){7,}")
 
 
 def normalise(value: object) -> Phone:
@@ -33,6 +34,11 @@ def normalise(value: object) -> Phone:
     if fault is not None:
         raise InvalidPhone(f"the phone number {fault}", errors=[Fault("", fault)])
     return Phone("84" + text[-_NINE:])
+
+
+def without_numbers(text: str) -> str:
+    """Somebody's words without what looks like a phone number: eight digits in a row, however they are grouped."""
+    return _LIKE_A_NUMBER.sub("***", text)
 
 
 def mask(phone: str) -> str:

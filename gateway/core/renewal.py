@@ -54,6 +54,11 @@ def renewal(
     return Due() if now >= at else Later(at)
 
 
+def is_overdue(grant: Grant, now: datetime) -> bool:
+    """True if every running gateway has wanted to renew it for a while, and nothing on record says why it is as it was."""
+    return grant.trouble is None and now >= grant.obtained_at + grant.life * (AHEAD + 2 * JITTER)
+
+
 def last_chance_at(grant: Grant) -> datetime:
     """When a lost refresh token is presented once more although the access token still works."""
     return grant.expires_at - min(LAST_CHANCE_BEFORE, grant.life / LAST_CHANCE_SHARE)

@@ -10,6 +10,8 @@ from litestar.types import ControllerRouterHandler
 from gateway.core.errors import InvalidRequest, MethodNotAllowed, NotFound
 
 from . import problems
+from .accounts import accounts_handlers
+from .callbacks import callbacks_handlers
 from .consent import consent_handler
 from .doors import JSON, Answer, Doors, answer_of, answer_of_error
 from .events import events_handlers
@@ -17,6 +19,7 @@ from .health import health_handlers, live_handler
 from .mappings import mappings_handlers
 from .messages import messages_handlers
 from .openapi import document
+from .orders import orders_handlers
 from .webhooks import webhook_handlers
 
 
@@ -25,6 +28,9 @@ def make_app(doors: Doors, *, has_public_door: bool) -> Litestar:
     routes: list[ControllerRouterHandler] = [
         *events_handlers(doors),
         *messages_handlers(doors),
+        *orders_handlers(doors),
+        *accounts_handlers(doors),
+        *callbacks_handlers(doors),
         *mappings_handlers(doors),
         *health_handlers(doors),
         _schema_handler(),

@@ -9,13 +9,13 @@ from gateway.core.caller import Caller
 from gateway.core.errors import GatewayError, NotAccepted
 from gateway.core.event import Event
 from gateway.core.mapping import MappingSet
+from gateway.core.view import MessageView
 
 from . import problems
 from .cloudevents import read_batch
 from .doors import Answer, Doors, refusal_of, status_of
 from .preferences import Patience
 from .problems import Problem
-from .views import MessageView
 
 # So much of a batch is begun before other requests get their turn: some ten milliseconds' work.
 _EVENTS_IN_A_ROW: Final = 50

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 from litestar.types import Receive, Send
 
+from gateway.callbacks import Callbacks
 from gateway.core.caller import Bucket, Caller
 from gateway.core.delivery import State
 from gateway.core.errors import (
@@ -20,18 +21,21 @@ from gateway.core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from gateway.core.grant import Trouble
 from gateway.core.message import Message
+from gateway.core.view import MessageView, view
 from gateway.gates import Gates
+from gateway.grants import Grants
 from gateway.intake import Intake
 from gateway.logins import Logins
 from gateway.mappings import Mappings
+from gateway.orders import Orders
+from gateway.pauses import Pauses
 from gateway.ports import Clock, Ledger, Observer
+from gateway.quotas import Quotas
 from gateway.receipts import Receipts
 from gateway.waiting import Waiting
 
 from . import problems
-from .views import MessageView, view
 
 JSON: Final = "application/json"
 _BEARER: Final = b"bearer "
@@ -65,8 +69,13 @@ class Doors(msgspec.Struct, frozen=True):
     intake: Intake
     waiting: Waiting
     receipts: Receipts
+    orders: Orders
+    callbacks: Callbacks
     ledger: Ledger
     gates: Gates
+    pauses: Pauses
+    quotas: Quotas
+    grants: Grants
     logins: Logins
     mappings: Mappings
     exposition: Callable[[], bytes]
@@ -76,7 +85,6 @@ class Doors(msgspec.Struct, frozen=True):
     callers: Mapping[str, Caller]  # by the hex SHA-256 of a key
     buckets: Mapping[str, Bucket]
     accounts: frozenset[str]
-    trouble: Callable[[str], Trouble | None]  # of an account's grant, also while its access token still works
 
     def caller_of(self, headers: Mapping[bytes, bytes]) -> Caller:
         """Whose key the call carries; raises Unauthenticated."""

@@ -7,7 +7,7 @@ from litestar import HttpMethod, Request, Response, route
 from litestar.handlers import HTTPRouteHandler
 
 from gateway.core.errors import Unavailable
-from gateway.gates import cure_of
+from gateway.core.grant_health import cure_of
 from gateway.mappings import Mappings
 
 from . import problems
@@ -57,6 +57,16 @@ async def _checks(doors: Doors) -> list[dict[str, Any]]:
     if doors.intake.is_closed:
         checks.append({"check": "accepting", "status": "failed", "detail": "the gateway is stopping"})
     checks.append({"check": "mappings", **_health_of_mappings(doors.mappings)})
+    checks += [
+        {
+            "check": f"callbacks to {caller}",
+            "status": "warning",
+            "detail": f"not called any more: {disabled.cause}",
+            "since": disabled.since,
+            "cure": "let it answer 2xx again, then reload: kill -HUP <pid of zns-gateway serve>",
+        }
+        for caller, disabled in sorted(doors.callbacks.disabled.items())
+    ]
     now = doors.clock()
     accounts = ({"check": f"account {name}", **_health_of(doors, name, now)} for name in sorted(doors.accounts))
     return [*checks, *accounts]
@@ -86,7 +96,8 @@ def _health_of(doors: Doors, account: str, now: datetime) -> dict[str, Any]:
             "since": hold.since,
             "cure": hold.cure,
         }
-    trouble = doors.trouble(account)
+    grant = doors.grants.grant(account)
+    trouble = None if grant is None else grant.trouble
     if trouble is None:
         return {"status": "ok"}
     told = f"credentials: {trouble.detail}; it sends for as long as its access token works"

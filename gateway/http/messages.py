@@ -7,11 +7,12 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import Parameter
 
 from gateway.core.errors import InvalidRequest, NotFound, clip
+from gateway.core.view import view_with_timeline
 
 from . import problems
 from .doors import JSON, Doors, Headers
 from .query import read_query
-from .views import MessagePage, view_with_timeline
+from .views import MessagePage
 
 
 def messages_handlers(doors: Doors) -> list[HTTPRouteHandler]:

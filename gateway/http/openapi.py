@@ -9,9 +9,15 @@ from typing import Any
 import msgspec
 
 from gateway import __version__
+from gateway.core.view import MessageView, MessageWithTimeline, Status
+from gateway.orders import Report
 
+from . import openapi_callbacks
+from .accounts import AccountList, AccountView, Pause
 from .batches import BatchView
 from .mappings import MappingsView
+from .openapi_accounts import account_paths
+from .openapi_orders import order_paths
 from .openapi_parts import (
     EVENT_SCHEMA,
     KEY,
@@ -23,14 +29,20 @@ from .openapi_parts import (
     parameter,
     refusals,
 )
+from .orders import Count, Noted, OrderToMany, Settlement
 from .problems import Problem
-from .views import MessagePage, MessageView, MessageWithTimeline, Preview, Status
+from .views import MessagePage, Preview
 
 
 def document() -> dict[str, Any]:
     """The whole document, the same at every call."""
     _, schemas = msgspec.json.schema_components(
-        [MessageView, MessageWithTimeline, MessagePage, BatchView, MappingsView, Preview, Problem],
+        [
+            *(MessageView, MessageWithTimeline, MessagePage, BatchView, MappingsView, Preview, Problem),
+            *(AccountList, AccountView, Pause),
+            *(Noted, Settlement, OrderToMany, Count, Report),
+            *openapi_callbacks.SHAPES,
+        ],
         ref_template=REF,
     )
     schemas["Event"] = EVENT_SCHEMA
@@ -46,6 +58,8 @@ def document() -> dict[str, Any]:
         "tags": [
             {"name": "events"},
             {"name": "messages"},
+            {"name": "accounts"},
+            {"name": "callbacks"},
             {"name": "mappings"},
             {"name": "zalo"},
             {"name": "health"},
@@ -55,6 +69,9 @@ def document() -> dict[str, Any]:
             "/v1/events/preview": {"post": _preview_event()},
             "/v1/messages": {"get": _list_messages()},
             "/v1/messages/{tracking_id}": {"get": _show_message()},
+            **order_paths(),
+            **account_paths(),
+            "/v1/callbacks/replay": {"post": openapi_callbacks.replay_callbacks()},
             "/v1/mappings": {"get": _list_mappings()},
             "/webhooks/zalo/{account}": {"post": _webhook()},
             "/oauth/zalo/callback": {"get": _callback()},
@@ -63,6 +80,7 @@ def document() -> dict[str, Any]:
             "/metrics": {"get": _metrics()},
             "/schema/openapi.json": {"get": _probe("schema", "This document")},
         },
+        "webhooks": openapi_callbacks.webhooks(),
         "components": {
             "schemas": dict(sorted(schemas.items())),
             "securitySchemes": {

@@ -6,8 +6,7 @@ import msgspec
 
 from gateway.core import errors
 from gateway.core.delivery import State
-
-from .views import MessageView
+from gateway.core.view import MessageView
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 5

@@ -6,9 +6,8 @@ from typing import Final
 from gateway.core.caller import Caller
 from gateway.core.errors import InvalidPhone, InvalidRequest, clip
 from gateway.core.phone import normalise
+from gateway.core.view import Status
 from gateway.ports import Query
-
-from .views import Status
 
 _KNOWN: Final = frozenset(
     {"status", "type", "phone", "event_id", "caller", "since", "until", "updated_after", "limit", "cursor"}

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from gateway.alarm import Alarm
+from gateway.backlog import Backlog
 from gateway.core.caller import Caller
 from gateway.core.delivery import (
     Accepted,
@@ -173,8 +175,8 @@ class Store(MemoryStore):
     async def known(self, identity: Identity, event: Event) -> Known | Conflicting | None:
         return await super().known(identity, event)
 
-    async def save(self, message: Message, *, expected: int) -> bool:
-        return await self._do("save", super().save(message, expected=expected))
+    async def save(self, message: Message, *, expected: int, letter: Letter | None = None) -> bool:
+        return await self._do("save", super().save(message, expected=expected, letter=letter))
 
     async def load(self, tracking_id: str) -> Message | None:
         return await self._do("load", super().load(tracking_id))
@@ -446,6 +448,8 @@ class House:
         self.is_busy_for_batches = False
         self.queued = 0
         self.chance = 0.0
+        self.remaining: Callable[[str], int | None] = lambda _: None
+        self.heed_quota: Callable[[str, Quota, datetime], None] = lambda *_: None
         rules = rules or {"main": AccountRules()}
         apps = {account: App("app", "app-secret") for account in rules}
         self.grants = Grants(self.store, self.clock)
@@ -468,8 +472,10 @@ class House:
             self.notes,
             probe_every=PROBE_EVERY,
             pause_after_uncertain=pause_after_uncertain,
+            remaining=self._left,
         )
         self.waiting = Waiting(self.store, self.clock, self.gates.hold_on)
+        self.alarm = Alarm(self.clock)
         self.dispatch = Dispatch(
             self.store,
             self.zalo,
@@ -480,9 +486,24 @@ class House:
             self.clock,
             lambda: self.chance,
             self.notes,
+            self.alarm,
             owner=owner,
             lease=LEASE,
             backoff=Backoff(SECOND, timedelta(minutes=5)),
+            app_secret=lambda _: None,
+            heed_quota=self._heed_quota,
+        )
+        self.backlog = Backlog(
+            self.store,
+            self.dispatch,
+            self.zalo,
+            self.grants,
+            self.tokens,
+            self.gates,
+            self.waiting.tell,
+            self.clock,
+            self.notes,
+            self.alarm,
             app_secret=lambda _: None,
         )
         self.intake = Intake(
@@ -493,9 +514,21 @@ class House:
             self.notes,
             owner=owner,
             lease=LEASE,
+            grace=timedelta(seconds=60),
             queue=self,
-            is_busy=lambda *, for_batch, besides: self.is_busy or (for_batch and self.is_busy_for_batches),
+            is_busy=lambda _, *, for_batch, besides: self.is_busy or (for_batch and self.is_busy_for_batches),
         )
+
+    def _left(self, account: str) -> int | None:
+        return self.remaining(account)
+
+    def _heed_quota(self, account: str, quota: Quota, now: datetime) -> None:
+        self.heed_quota(account, quota, now)
+
+    async def drain(self) -> None:
+        """Nothing new is begun, and what was under way has ended."""
+        await self.backlog.drain()
+        await self.dispatch.drain()
 
     async def open(self, *, grant: Grant | None = None) -> "House":
         """Everything that the start does; the account has a grant."""
@@ -547,5 +580,9 @@ class House:
     async def turn(self, by: timedelta = timedelta()) -> None:
         """The clock has been turned, and the backlog has had a turn and all that followed from it."""
         self.clock.turn(by)
-        await self.dispatch._turn(self.clock())
-        await self.quiet()
+        is_due = True
+        while is_due:
+            self.alarm.begin()
+            await self.backlog._turn(self.clock())
+            await self.quiet()
+            is_due = self.alarm._soonest is not None and self.alarm._soonest <= self.clock()

@@ -147,9 +147,9 @@ async def test_minus_100_is_tried_again_with_growing_delays_until_the_expiry() -
     house.chance = 1.0
     house.zalo.rule = lambda _: deferred(-100)
     message = await house.send()
-    running = asyncio.create_task(house.dispatch.run())
+    running = asyncio.create_task(house.backlog.run())
     await asyncio.sleep(120)
-    await house.dispatch.drain()
+    await house.drain()
     await running
     gaps = [
         (later.at - earlier.at).total_seconds()
@@ -186,7 +186,7 @@ async def test_what_is_due_goes_urgent_first_and_each_once_with_two_processes_at
     one.zalo.rule = None
     one.zalo.requests.clear()
     one.clock.turn(SECOND)
-    await asyncio.gather(one.dispatch._turn(one.clock()), other.dispatch._turn(one.clock()))
+    await asyncio.gather(one.backlog._turn(one.clock()), other.backlog._turn(one.clock()))
     await one.quiet()
     await other.quiet()
     assert len({request.tracking_id for request in one.zalo.requests}) == len(one.zalo.requests) == 20

@@ -228,17 +228,21 @@ async def test_the_probe_of_one_account_keeps_no_other_waiting() -> None:
     house = await House(pause_after_uncertain=1).open()
     house.zalo.script = [UNCERTAIN]
     await house.send("evt-1")
-    asking = asyncio.Event()
+    asked, answering = asyncio.Event(), asyncio.Event()
 
-    async def never(access_token: str, *, app_secret: str | None = None) -> bool:
-        await asking.wait()
+    async def held_back(access_token: str, *, app_secret: str | None = None) -> bool:
+        asked.set()
+        await answering.wait()
         return False
 
-    house.zalo.answers = never  # type: ignore[method-assign]
+    house.zalo.answers = held_back  # type: ignore[method-assign]
     house.clock.turn(10 * SECOND)
-    await asyncio.wait_for(house.dispatch._turn(house.clock()), 1)
-    asking.set()
+    turn = asyncio.create_task(house.backlog._turn(house.clock()))
+    await asyncio.wait_for(asked.wait(), 1)
+    ended, _ = await asyncio.wait([turn], timeout=1)
+    answering.set()
     await house.quiet()
+    assert ended == {turn}, "while the probe was still asking"
 
 
 # -- credentials --

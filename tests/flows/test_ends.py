@@ -173,8 +173,8 @@ async def test_drained_means_that_what_was_under_way_is_recorded_and_nothing_new
     under_way = [(await house.post(f"evt-{number}")).message for number in range(5)]
     await settled()
     house.zalo.requests.clear()
-    draining = asyncio.create_task(house.dispatch.drain())
-    running = asyncio.create_task(house.dispatch.run())
+    draining = asyncio.create_task(house.drain())
+    running = asyncio.create_task(house.backlog.run())
     house.clock.turn(SECOND)
     await settled()
     assert not draining.done()
@@ -192,9 +192,9 @@ async def test_a_turn_that_has_claimed_before_the_drain_is_part_of_what_is_drain
     message = await house.send()
     house.clock.turn(SECOND)
     house.store.gates["save"] = asyncio.Event()
-    running = asyncio.create_task(house.dispatch.run())
+    running = asyncio.create_task(house.backlog.run())
     await until(lambda: house.store.counts["save"] >= 2)
-    draining = asyncio.create_task(house.dispatch.drain())
+    draining = asyncio.create_task(house.drain())
     await settled()
     assert not draining.done()
     house.store.gates["save"].set()
@@ -210,9 +210,9 @@ async def test_a_turn_that_is_under_way_when_the_drain_begins_claims_nothing_mor
     message = await house.send()
     house.clock.turn(SECOND)
     house.store.gates["letter"] = asyncio.Event()
-    running = asyncio.create_task(house.dispatch.run())
+    running = asyncio.create_task(house.backlog.run())
     await until(lambda: house.store.counts.get("letter", 0) == 1)
-    draining = asyncio.create_task(house.dispatch.drain())
+    draining = asyncio.create_task(house.drain())
     await settled()
     house.store.gates["letter"].set()
     await draining
@@ -226,7 +226,7 @@ async def test_a_deferred_message_is_not_tried_again_while_stopping() -> None:
     house.zalo.script = [REJECTED]
     taken = await house.post()
     await settled()
-    draining = asyncio.create_task(house.dispatch.drain())
+    draining = asyncio.create_task(house.drain())
     await settled()
     opening.set()
     await draining
@@ -238,20 +238,20 @@ async def test_the_backlog_survives_the_store_s_absence_and_goes_on_by_itself() 
     house = await House().open()
     house.zalo.script = [deferred(-100)]
     message = await house.send()
-    running = asyncio.create_task(house.dispatch.run())
+    running = asyncio.create_task(house.backlog.run())
     house.store.is_down = True
     await asyncio.sleep(5)
     house.store.is_down = False
     await asyncio.sleep(2)
     assert await house.state(message) is State.SENT
     assert house.notes.named("store-unavailable")
-    await house.dispatch.drain()
+    await house.drain()
     await running
 
 
 async def test_the_account_s_rate_is_kept_by_the_backlog_too() -> None:
     house = await House(rules={"main": AccountRules(max_per_second=2)}).open()
-    running = asyncio.create_task(house.dispatch.run())
+    running = asyncio.create_task(house.backlog.run())
     messages = [(await house.post(f"evt-{number}")).message for number in range(12)]
     await asyncio.sleep(10)
     assert {await house.state(message) for message in messages} == {State.SENT}
@@ -260,7 +260,7 @@ async def test_the_account_s_rate_is_kept_by_the_backlog_too() -> None:
         later - earlier >= SECOND - timedelta(milliseconds=1)
         for earlier, later in zip(moments[2:], moments[4:], strict=False)
     )
-    await house.dispatch.drain()
+    await house.drain()
     await running
 
 

@@ -272,7 +272,7 @@ async def test_what_is_being_accepted_when_the_gateway_stops_is_sent_before_it_h
 
     async def stop() -> None:
         await house.intake.drain()
-        await house.dispatch.drain()
+        await house.drain()
 
     stopping = asyncio.create_task(stop())
     await settled()
@@ -374,7 +374,7 @@ async def test_a_message_whose_receipt_is_already_here_is_delivered_and_not_sent
     sent_before_the_store_was_lost = await House(clock=house.clock).send()
     at = house.clock()
     receipt = Receipt("m-old", sent_before_the_store_was_lost.tracking_id, at)
-    kept = await house.store.keep_receipt("main", at, "delivered", receipt, b"")
+    kept = await house.store.keep_receipt("main", at, receipt, b"")
     if is_worked_on:
         await house.store.settle_receipt(kept, is_matched=False)
     message = await house.send()
@@ -388,5 +388,5 @@ async def test_a_message_whose_receipt_is_already_here_is_delivered_and_not_sent
 async def test_a_receipt_of_another_account_says_nothing() -> None:
     house = await House().open()
     tracking_id = (await House(clock=house.clock).send()).tracking_id
-    await house.store.keep_receipt("other", house.clock(), "delivered", Receipt("m", tracking_id, None), b"")
+    await house.store.keep_receipt("other", house.clock(), Receipt("m", tracking_id, None), b"")
     assert (await house.send()).state is State.SENT

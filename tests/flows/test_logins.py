@@ -159,6 +159,47 @@ async def test_there_is_no_link_before_the_login_is_durable() -> None:
         await Scene(store=Deaf()).logins.begin("main", REDIRECT, may_replace=False)
 
 
+async def test_whoever_began_it_knows_what_came_of_it_in_another_process_and_of_no_other_login() -> None:
+    scene = Scene()
+    terminal = Scene(store=scene.store)
+    login = await terminal.begin()
+    assert (await terminal.logins.is_waiting(login), await terminal.logins.end_of(login)) == (True, None)
+    ended = await scene.logins.finish(back(login, code=None, error="-14099", words="no"))
+    assert (await terminal.logins.is_waiting(login), await terminal.logins.end_of(login)) == (False, ended)
+    newer = await terminal.begin()
+    assert (await scene.logins.is_waiting(newer), await scene.logins.end_of(newer)) == (True, None)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [NEW, Refused("Zalo's words", -14010), Lost("cut"), NotPresented("dns")],
+    ids=lambda it: type(it).__name__,
+)
+async def test_every_end_is_told_as_it_was(result: ExchangeResult) -> None:
+    scene = Scene()
+    scene.exchanger.script = [result] * 100
+    login = await scene.begin()
+    ended = await scene.logins.finish(back(login))
+    assert await scene.logins.end_of(login) == ended
+    login = await scene.begin(may_replace=True)
+    ended = await scene.logins.finish(back(login, oa_id="oa-2"))
+    assert (type(ended), await scene.logins.end_of(login)) == (OtherAccount, ended)
+
+
+async def test_a_grant_that_somebody_else_brings_is_no_end_of_a_login() -> None:
+    scene = Scene()
+    login = await scene.begin()
+    await scene.has_grant()
+    assert (await scene.logins.is_waiting(login), await scene.logins.end_of(login)) == (True, None)
+    assert await scene.logins.finish(back(login)) == StillWorking("main", 1) == await scene.logins.end_of(login)
+
+
+async def test_a_newer_link_is_known_to_whoever_waits_for_the_older_one() -> None:
+    scene = Scene()
+    older, _ = await scene.begin(), await scene.begin()
+    assert not await scene.logins.is_waiting(older)
+
+
 async def test_a_state_works_once_and_the_second_time_is_told() -> None:
     scene = Scene()
     login = await scene.begin()

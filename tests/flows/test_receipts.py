@@ -1,20 +1,24 @@
 """Zalo's word that the phone has a message: stored first, then matched, in whatever order things come."""
 
 import asyncio
+import json
 from datetime import datetime
 
 import msgspec
 import pytest
 
+from gateway.core.callback import Callback
 from gateway.core.delivery import State
 from gateway.core.errors import Unavailable
 from gateway.core.message import Message
+from gateway.core.news import Kind, News
 from gateway.core.receipt import Receipt
 from gateway.ports import Forged, Probe, Signed, Verdict
 from gateway.receipts import Receipts
 
 from .stage import HOUR, SECOND, UNCERTAIN, House, mapping_set, settled
 
+NEWS = News(kind=Kind.TEMPLATE_STATUS, key="k1", subject="310001", before="ENABLE", after="DISABLE", note="why")
 THEN = datetime.fromisoformat("2026-11-23T05:00:07Z")
 
 
@@ -25,14 +29,23 @@ class Post:
         self.house = house
         self.verdicts: dict[bytes, Verdict] = {}
         self.told: list[Message] = []
-        self.receipts = Receipts(house.store, self._judge, self.told.append, house.clock, house.notes)
+        self.heard: list[tuple[str, News]] = []
+        self.receipts = Receipts(
+            house.store,
+            self._judge,
+            self.told.append,
+            house.clock,
+            house.notes,
+            operators=["ops", "night-shift"],
+            hear=lambda account, news: self.heard.append((account, news)),
+        )
 
     def _judge(self, account: str, signature: bytes | None, server: bytes | None, body: bytes) -> Verdict:
         return self.verdicts.get(body, Forged())
 
-    async def bring(self, receipt: Receipt | None, account: str = "main", body: bytes = b"signed") -> None:
+    async def bring(self, said: Receipt | News, account: str = "main", body: bytes = b"signed") -> None:
         """Zalo has called, and what was stored has been worked on."""
-        self.verdicts[body] = Signed("user_received_message", receipt)
+        self.verdicts[body] = Signed(said)
         assert await self.receipts.take(account, b"mac", None, body)
         while await self.receipts._turn():
             pass
@@ -62,7 +75,7 @@ async def test_a_receipt_may_name_only_zalo_s_own_id() -> None:
 async def test_it_is_stored_before_it_is_answered_and_worked_on_afterwards() -> None:
     it = await post()
     message = await it.house.send()
-    it.verdicts[b"x"] = Signed("user_received_message", Receipt(None, message.tracking_id, THEN))
+    it.verdicts[b"x"] = Signed(Receipt(None, message.tracking_id, THEN))
     assert await it.receipts.take("main", b"mac", None, b"x")
     (kept,) = await it.house.store.receipts(10)
     assert (kept.account, kept.body, kept.received_at) == ("main", b"x", it.house.clock())
@@ -71,7 +84,7 @@ async def test_it_is_stored_before_it_is_answered_and_worked_on_afterwards() -> 
 
 async def test_what_cannot_be_stored_is_not_taken() -> None:
     it = await post()
-    it.verdicts[b"x"] = Signed("user_received_message", None)
+    it.verdicts[b"x"] = Signed(NEWS)
     it.house.store.is_down = True
     with pytest.raises(Unavailable):
         await it.receipts.take("main", b"mac", None, b"x")
@@ -126,7 +139,7 @@ async def test_receipts_taken_at_once_are_all_worked_on() -> None:
     it = await post()
     messages = [await it.house.send(f"evt-{number}") for number in range(250)]
     for number, message in enumerate(messages):
-        it.verdicts[b"%d" % number] = Signed("user_received_message", Receipt(None, message.tracking_id, THEN))
+        it.verdicts[b"%d" % number] = Signed(Receipt(None, message.tracking_id, THEN))
     await asyncio.gather(*(it.receipts.take("main", b"m", None, b"%d" % number) for number in range(250)))
     assert await it.receipts._turn()
     assert not await it.receipts._turn()
@@ -158,11 +171,39 @@ async def test_an_orphan_that_names_only_zalo_s_id_finds_its_message_once_the_id
     assert await it.house.state(message) is State.DELIVERED
 
 
-async def test_other_signed_events_are_kept_and_change_nothing() -> None:
+async def test_news_are_kept_heard_and_told_to_operators_once_however_often_zalo_repeats_them() -> None:
     it = await post()
-    await it.bring(None)
-    assert await it.house.store.receipts(10) == []
+    for _ in range(3):
+        await it.bring(NEWS)
+    (kept,) = await it.house.store.news(10)
+    assert (kept.account, kept.news) == ("main", NEWS)
+    assert it.heard == [("main", NEWS)]
+    assert it.house.notes.named("news") == [{"account": "main", "news": NEWS}]
+    for operator in ("ops", "night-shift"):
+        (callback,) = await callbacks(it, operator)
+        assert callback.type == "template.changed"
+        told = json.loads(callback.body)
+        assert told["data"] == {
+            "account": "main",
+            "template_id": "310001",
+            "what": "status",
+            "before": "ENABLE",
+            "after": "DISABLE",
+            "reason": "why",
+        }
     assert it.told == []
+
+
+async def test_an_event_that_changes_nothing_is_kept_and_nobody_is_told() -> None:
+    it = await post()
+    await it.bring(News(kind=Kind.OTHER, key="k", subject="user_send_text"))
+    assert await it.house.store.receipts(10) == []
+    assert await callbacks(it, "ops") == []
+
+
+async def callbacks(it: Post, caller: str) -> list[Callback]:
+    now = it.house.clock()
+    return list(await it.house.store.take_callbacks(caller, now, until=now + HOUR, limit=10))
 
 
 async def test_a_receipt_that_meets_another_writer_is_worked_on_again_at_once() -> None:
@@ -200,7 +241,7 @@ async def test_one_that_goes_wrong_takes_no_other_with_it() -> None:
     it.house.store.match = stumble  # type: ignore[method-assign]
     running = asyncio.create_task(it.receipts.run())
     for number, message in enumerate((bad, good)):
-        it.verdicts[b"%d" % number] = Signed("x", Receipt(None, message.tracking_id, THEN))
+        it.verdicts[b"%d" % number] = Signed(Receipt(None, message.tracking_id, THEN))
         await it.receipts.take("main", b"m", None, b"%d" % number)
     await asyncio.sleep(3)
     assert await it.house.state(good) is State.DELIVERED
@@ -212,7 +253,7 @@ async def test_one_that_goes_wrong_takes_no_other_with_it() -> None:
 async def test_what_was_stored_is_worked_on_when_the_store_comes_back_and_after_a_restart() -> None:
     it = await post()
     message = await it.house.send()
-    it.verdicts[b"x"] = Signed("x", Receipt(None, message.tracking_id, THEN))
+    it.verdicts[b"x"] = Signed(Receipt(None, message.tracking_id, THEN))
     await it.receipts.take("main", b"m", None, b"x")
     restarted = Post(it.house)
     it.house.store.is_down = True

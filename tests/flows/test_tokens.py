@@ -455,6 +455,114 @@ async def test_an_unconfirmed_intent_is_taken_back_by_who_knows_that_it_never_le
     assert house.issuer.presented == ["refresh-1"]
 
 
+# -- between the intent and the question --
+
+
+class Held(Store):
+    """Whose saving of an intent is done, and held up before it is told, until the owner may `go_on`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on: dict[str, asyncio.Event] = {}
+
+    async def put_grant(self, grant: Grant, *, expected: int) -> bool:
+        is_put = await super().put_grant(grant, expected=expected)
+        if is_put and grant.is_asking and grant.intent is not None and grant.intent.owner in self.go_on:
+            await self.go_on[grant.intent.owner].wait()
+        return is_put
+
+
+async def meant(house: House, owner: str) -> "asyncio.Task[Token | None]":
+    """The process has its intent on record, and has not asked."""
+    assert isinstance(house.store, Held)
+    house.store.go_on[owner] = asyncio.Event()
+    await house.tokens.look()  # what others left is settled
+    asking = asyncio.create_task(fresh(house.tokens))
+    await settled()
+    grant = await in_vault(house)
+    assert grant.intent is not None
+    assert grant.intent.owner == owner
+    return asking
+
+
+async def died(house: House, owner: str, asking: "asyncio.Task[Token | None]") -> None:
+    for task in [asking, *house.tokens._refreshing.values()]:
+        task.cancel()
+    await settled()
+    house.store.dead.add(owner)
+
+
+async def test_deaths_between_the_intent_and_the_question_use_up_no_presentation() -> None:
+    first = await House(store=Held()).open()
+    first.clock.turn(TOKEN_LIFE * 2 / 3)
+    for number in range(3):
+        house = replica(first, f"dying-{number}")
+        await died(house, f"dying-{number}", await meant(house, f"dying-{number}"))
+    house = await replica(first, "anew").open()
+    assert (await in_vault(house)).trouble is None
+    assert next(it["outcome"] for it in house.notes.named("refreshed")) == "notpresented"
+    assert value(await fresh(house.tokens)) == "access-2"
+    assert house.issuer.presented == ["refresh-1"]
+
+
+async def test_a_death_before_a_last_chance_was_asked_leaves_that_chance() -> None:
+    first = await House(store=Held()).open()
+    first.clock.turn(TOKEN_LIFE * 2 / 3)
+    first.issuer.script = [Lost("cut")]
+    await fresh(first.tokens)
+    first.clock.turn(TOKEN_LIFE)
+    await died(first, "us", await meant(first, "us"))
+    house = await replica(first, "anew").open()
+    assert value(await fresh(house.tokens)) == "access-3"
+    assert house.issuer.presented == ["refresh-1", "refresh-1"]
+
+
+@pytest.mark.parametrize("is_taken_for_dead", [True, False])
+async def test_who_was_given_up_before_it_asked_does_not_ask_any_more(is_taken_for_dead: bool) -> None:
+    stalled = await House(store=Held()).open()
+    stalled.clock.turn(TOKEN_LIFE * 2 / 3)
+    asking = await meant(stalled, "us")
+    if is_taken_for_dead:
+        stalled.store.dead.add("us")
+    house = await replica(stalled).open()
+    if not is_taken_for_dead:
+        await asyncio.sleep((LEASE + LEASE_MARGIN).total_seconds())
+        await house.tokens.look()
+    opening = house.issuer.hold_back()
+    asking_again = asyncio.create_task(fresh(house.tokens))
+    await settled()
+    stalled.store.go_on["us"].set()  # type: ignore[attr-defined]  # it is Held
+    await asking
+    opening.set()
+    assert value(await asking_again) == "access-2"
+    assert house.issuer.presented == ["refresh-1"]
+
+
+async def test_where_the_room_for_the_answer_is_gone_too_nobody_knows_and_it_is_lost() -> None:
+    first = await House(store=Held()).open()
+    first.clock.turn(TOKEN_LIFE * 2 / 3)
+    await died(first, "us", await meant(first, "us"))
+    first.store.journal.drop(await in_vault(first))  # as on another machine
+    house = await replica(first, "anew").open()
+    assert (await in_vault(house)).is_lost
+
+
+async def test_a_death_while_an_unconfirmed_intent_is_taken_up_again_uses_up_no_presentation() -> None:
+    first = await House(store=Held()).open()
+    first.clock.turn(TOKEN_LIFE * 2 / 3)
+    with first.store.losing("put_grant"):
+        await fresh(first.tokens)
+    first.clock.turn(5 * SECOND)
+    first.store.gates["put_grant"] = asyncio.Event()  # the next one is prepared, and never gets on record
+    asking = asyncio.create_task(fresh(first.tokens))
+    await settled()
+    await died(first, "us", asking)
+    first.store.gates.clear()
+    house = await replica(first, "anew").open()
+    assert value(await fresh(house.tokens)) == "access-2"
+    assert house.issuer.presented == ["refresh-1"]
+
+
 # -- rejected by Zalo --
 
 

@@ -1,7 +1,8 @@
 """Several processes, a store that fails, a clock that jumps, a Zalo that loses answers, and death at every await.
 
 A generation is presented at most once by a normal intent and at most once by a last one, unless Zalo said, or it is
-certain, that it was not spent; the newest pair that anybody received is in the Vault; nobody waits for ever.
+certain, that it was not spent; nothing counts as lost that never left; the newest pair that anybody received is in the
+Vault; nobody waits for ever.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gateway.core.errors import Unavailable
-from gateway.core.grant import Dead, Grant, Lost, NotPresented, RefreshResult, Refused, Rotated, first_grant
+from gateway.core.grant import LOST, Dead, Grant, Lost, NotPresented, RefreshResult, Refused, Rotated, first_grant
 from gateway.grants import Grants, adopt
 from gateway.ports import Heard, Write
 from gateway.tokens import App, Tokens
@@ -82,6 +83,7 @@ class Replicas(RuleBasedStateMachine):
         self.store.is_brief = True
         self.questions: list[Question] = []
         self.presented: dict[str, list[bool]] = {}
+        self.ever_presented: dict[str, set[bool]] = {}
         self.owed: dict[str, int] = {}
         self.is_cut_off = False
         self.pairs = 1
@@ -252,6 +254,7 @@ class Replicas(RuleBasedStateMachine):
     def is_presented(self, question: Question) -> None:
         kinds = self.presented.setdefault(question.token, [])
         kinds.append(question.is_last)
+        self.ever_presented.setdefault(question.token, set()).add(question.is_last)
         if sorted(kinds) not in ([False], [True], [False, True]):
             self.wrongs.append(f"{question.token} was presented {kinds}")
         self.questions.append(question)
@@ -309,6 +312,12 @@ class Replicas(RuleBasedStateMachine):
     @invariant()
     def nothing_is_presented_twice_and_nothing_else_goes_wrong(self) -> None:
         assert self.wrongs == []
+
+    @invariant()
+    def nothing_counts_as_lost_that_never_left(self) -> None:
+        grant = self.store._grants.get("main")
+        if grant is not None and grant.trouble is not None and grant.trouble.kind == LOST:
+            assert self.ever_presented.get(grant.refresh.value, set()) >= {False} | {grant.trouble.is_final}
 
     @invariant()
     def nobody_uses_a_token_that_is_not_in_the_vault(self) -> None:

@@ -22,7 +22,7 @@ async def waited(house: House, message: Message, patience: timedelta = PATIENCE)
 
 
 async def with_backlog(house: House) -> "asyncio.Task[None]":
-    return asyncio.create_task(house.dispatch.run())
+    return asyncio.create_task(house.backlog.run())
 
 
 async def test_the_answer_comes_with_the_outcome() -> None:
@@ -71,7 +71,7 @@ async def test_a_try_inside_the_patience_is_waited_for() -> None:
     answered, time = await waited(house, (await house.post()).message)
     assert answered.state is State.SENT
     assert timedelta(seconds=3) <= time < timedelta(seconds=5)
-    await house.dispatch.drain()
+    await house.drain()
     await backlog
 
 

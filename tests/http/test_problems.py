@@ -8,8 +8,8 @@ import pytest
 from gateway.core import errors
 from gateway.core.delivery import State
 from gateway.core.errors import CannotStart, Fault, GatewayError
+from gateway.core.view import view
 from gateway.http import problems
-from gateway.http.views import view
 from tests.http.messages import failed, message
 
 CONTRACT = {

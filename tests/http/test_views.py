@@ -9,8 +9,8 @@ import pytest
 from gateway.core.delivery import Reason, State
 from gateway.core.hold import Hold
 from gateway.core.message import Message
+from gateway.core.view import view, view_with_timeline
 from gateway.http.problems import encode
-from gateway.http.views import view, view_with_timeline
 from tests.http.messages import NOW, failed, message, sent
 
 # Copied from the contract, §4, "A Message".

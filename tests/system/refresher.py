@@ -139,8 +139,8 @@ async def autopsy(loaded: Loaded, _asked: Asked) -> None:
     store = await opened(loaded, copy)
     grant = await store.grant(ACCOUNT)
     assert grant is not None
-    files = len(list(copy.glob("*.answers/*")))
-    say(**told(grant), is_heard=store.journal.read(grant) is not None, pages=files)
+    files, journal = len(list(copy.glob("*.answers/*"))), store.journal
+    say(**told(grant), is_heard=journal.read(grant) is not None, is_unasked=journal.void(grant), pages=files)
     await store.aclose()
     shutil.rmtree(copy)
 

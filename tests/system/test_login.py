@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from tests.system.commands import edited, said
 from tests.system.stage import ROOT, Answer, Process, Stage, eventually, order, problem
-from tests.zalo.fault_server import closed_port
+from tests.transport.fault_server import closed_port
 
 pytestmark = pytest.mark.system
 
@@ -205,15 +205,36 @@ def test_another_official_account_is_told_with_both(scene: Stage, gateway: Proce
     address = consent(under_way.link)
     a_page(landed(gateway, address, oa_id="111222"), 409, "111222", scene.credentials["oa_id"])
     a_page(landed(gateway, address), 410, "was used before")
+    told_at_once(under_way, "another Official Account", "111222", scene.credentials["oa_id"])
+
+
+def told_at_once(command: Command, *words: str) -> None:
+    """The terminal says the same as the page, and is done."""
+    command.process.wait(2)
+    code, told = command.end()
+    assert (code, [word for word in words if word not in " ".join(told.split())]) == (2, [])
 
 
 def test_a_consent_that_is_denied_is_told(gateway: Process, under_way: Command) -> None:
     query = {"error": "-14099", "error_description": "<i>no", "state": state_of(under_way.link)}
     a_page(gateway.ask("GET", f"/oauth/zalo/callback?{urlencode(query)}"), 403, "-14099", "&lt;i&gt;no")
+    told_at_once(under_way, "Consent was not given", "-14099 <i>no", "next: zns-gateway token login main")
+
+
+def test_a_grant_that_somebody_else_brings_meanwhile_is_not_taken_for_the_links(
+    scene: Stage, gateway: Process, under_way: Command
+) -> None:
+    before = generation(scene)
+    scene.import_grant("--replace")
+    assert generation(scene) != before
+    address = consent(under_way.link)
+    a_page(landed(gateway, address, oa_id="111222"), 409)
+    told_at_once(under_way, "another Official Account")
 
 
 def test_a_wrong_verifier_is_told_in_plain_words(gateway: Process, under_way: Command) -> None:
     a_page(landed(gateway, consent(under_way.link, code_challenge="x" * 43)), 422, "-14010", "code_verifier")
+    told_at_once(under_way, "Zalo refused -14010", "code_verifier")
 
 
 def test_a_link_that_is_interrupted_is_withdrawn(gateway: Process, under_way: Command) -> None:

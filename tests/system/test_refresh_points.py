@@ -25,7 +25,7 @@ AGES: Final = {"expired": 26 * 3600, "ahead-of-time": 17 * 3600}
 MOST_CALLS: Final = 200  # of a kind that a thread makes: more than there are
 
 LOST: Final = "lost, and said"
-FORGONE: Final = "unspent, but meant twice: a person is asked for"
+FORGONE: Final = "unspent, but twice about to leave: a person is asked for"
 SURVIVED: Final = "survived"
 SAVED: Final = "saved"
 HEARD: Final = "taken from the journal"
@@ -56,6 +56,7 @@ def judged(end: Ended, deaths: int = 1) -> str:
     if last["is_final"]:
         # Death fell between Zalo's answer and the journal: an empty page is there, and Zalo knows of a rotation.
         assert is_unheard, ("a pair that was on disk is lost", end)
+        assert not dead["is_unasked"], ("a person is asked for, and nothing had left", end)
         assert dead["pages"] >= 1, end
         assert "synced" not in (end.said or [{}])[-1], ("what was synced is gone", end)
         assert (first["trouble"], last["trouble"], end.after["obstacle"]) == ("lost", "lost", "lost"), end
@@ -122,18 +123,28 @@ def test_a_kill_at_a_system_call_of_a_refresh_loses_only_what_nobody_had_written
     assert {LOST, SAVED, HEARD, UNPRESENTED, UNINTENDED} <= reported(age, labels)
 
 
-@pytest.mark.parametrize("before", ["heard", "meant"])
+@pytest.mark.parametrize("before", ["heard", "meant", "leaving"])
 def test_a_second_kill_while_the_first_is_recovered_from_loses_nothing_that_was_written_down(
     ground: Ground, before: str
 ) -> None:
-    """The first death fell right after the answer was written down, or right before the refresh token left."""
+    """The first death fell right after the answer was written down, right before it was marked that the refresh token
+    may have left, or right before it left. Only who is killed at that last point twice has asked for nothing."""
     points, presents = ground.points(AGES["expired"])
+    earlier = {(it.thread, it.call): it for it in points[:presents]}
     after = {(it.thread, it.call): it for it in reversed(points[presents + 1 :])}
-    first = after["MainThread", "fdatasync"] if before == "heard" else points[presents]
+    first = {
+        "heard": after["MainThread", "fdatasync"],
+        "meant": earlier["MainThread", "pwrite64"],
+        "leaving": points[presents],
+    }[before]
     ends = runs(ground, AGES["expired"], first)
     told = reported(f"second after {before}", [(point, judged(end, deaths=2)) for point, end in ends])
     told.discard(SURVIVED)
-    assert told == {SAVED, HEARD} if before == "heard" else {LOST, FORGONE, SAVED, HEARD} <= told
+    if before == "heard":
+        assert told == {SAVED, HEARD}
+    else:
+        assert {LOST, SAVED, HEARD} <= told
+        assert (FORGONE in told) == (before == "leaving")
 
 
 def test_a_power_cut_around_refreshes_never_brings_back_a_spent_refresh_token(stage: Stage) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from tests.system.commands import edited
 from tests.system.stage import Process, Stage, eventually, order
+from tests.transport.fault_server import closed_port
 
 pytestmark = pytest.mark.system
 
@@ -172,6 +174,45 @@ def test_status_tells_how_a_grant_is_and_shows_no_token(stage: Stage) -> None:
     assert (row["account"], row["health"], row["generation"], row["cure"]) == ("main", "working", 1, None)
     secrets = [token.encode() for name, token in json.loads(given).items() if "token" in name]
     assert not any(secret in done.stdout for secret in secrets)
+
+
+def row_of(stage: Stage, code: int) -> Any:
+    done = stage.command("token", "status", "--json")
+    assert done.returncode == code, done.stdout
+    (row,) = json.loads(done.stdout)
+    return row
+
+
+def test_status_says_that_nobody_renews_where_no_gateway_runs_and_in_a_pipe_how_long_each_token_lives(
+    stage: Stage,
+) -> None:
+    stage.import_grant()
+    row = row_of(stage, 0)
+    assert (row["health"], "nobody renews it" in row["detail"]) == ("working", True)
+    assert "(in 2" in stage.command("token", "status").stdout.decode(), "hours and days"
+    stage.import_grant("--replace", expires_in=1)
+    row = eventually(lambda: (it := row_of_any(stage))["health"] == "expired" and it)
+    assert ("nobody renews it" in row["detail"], row["cure"]) == (True, "zns-gateway serve")
+    assert row_of(stage, 1)["health"] == "expired"
+
+
+def row_of_any(stage: Stage) -> Any:
+    return json.loads(stage.command("token", "status", "--json").stdout)[0]
+
+
+def test_status_says_so_where_a_gateway_runs_and_cannot_reach_zalo(stage: Stage) -> None:
+    stage.import_grant()
+    with stage.serving(has_grant=False):
+        row = row_of(stage, 0)
+        assert (row["health"], row["detail"], row["cure"]) == ("working", None, None)
+    nowhere = f"http://127.0.0.1:{closed_port()}"
+    edited(stage.config, (f'oauth_url = "{stage.simulator.url}"', f'oauth_url = "{nowhere}"'))
+    stage.import_grant("--replace", expires_in=1)
+    with stage.serving(has_grant=False):
+        row = eventually(lambda: (it := row_of_any(stage))["health"] == "expired" and it)
+        assert "not been able to renew it" in row["detail"]
+        assert "readyz?verbose" in row["cure"]
+        assert row_of(stage, 1)["health"] == "expired"
 
 
 def test_a_kill_during_a_refresh_leaves_what_waits_for_it_queued_and_it_goes_out_after_an_import(

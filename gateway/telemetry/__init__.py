@@ -4,25 +4,28 @@ Lines are JSON on standard error, from an allow-list of fields: what is not name
 or a phone number cannot slip in with a new argument. Label values come from closed lists.
 """
 
-import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
-from functools import cache
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
-import msgspec
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 
-from .core.delivery import Accepted, Deferred, Outcome, Refused, State, Uncertain
-from .core.grant import Grant
-from .core.message import Message
-from .ports import Depth, Verdict
+from gateway.core.delivery import Accepted, Deferred, Outcome, Refused, State, Uncertain
+from gateway.core.grant import Grant
+from gateway.core.grant_health import REFRESH_LIFE
+from gateway.core.hold import Hold
+from gateway.core.message import SAID_AGAIN, Message
+from gateway.core.news import Kind, News
+from gateway.ports import Depth, Untold, Verdict
 
-_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 300, 3600, 86400)
+from .lines import quiet_libraries, render
+from .numbers import Numbers
+
+__all__ = ["Telemetry", "quiet_libraries"]
+
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _FIELDS: Final = (
     "account",
@@ -36,8 +39,21 @@ _FIELDS: Final = (
     "version",
     "signal",
     "outcome",
+    "caller",
+    "tries",
 )
-_SERIOUS: Final = frozenset({"held", "store-unavailable", "template-blocked", "letter-sealed", "grant-sealed"})
+_SERIOUS: Final = frozenset(
+    {
+        "account-paused",
+        "endpoint-disabled",
+        "endpoint-failing",
+        "grant-sealed",
+        "held",
+        "letter-sealed",
+        "store-unavailable",
+        "template-blocked",
+    }
+)
 
 
 class Telemetry:
@@ -49,14 +65,14 @@ class Telemetry:
             processors=[
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", key="at"),
-                _render,
+                render,
             ],
             wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
             cache_logger_on_first_use=True,
         )
         self.registry = CollectorRegistry()
         self._known_types: Callable[[], Iterable[str]] = tuple
-        self._numbers = _Numbers(self.registry)
+        self._numbers = Numbers(self.registry)
         self._facts: dict[str, Callable[[dict[str, Any]], None]] = {
             "event": self._event,
             "accepted": self._accepted,
@@ -69,6 +85,13 @@ class Telemetry:
             "mappings-loaded": self._mappings_loaded,
             "mapping-reload-failed": self._mapping_reload_failed,
             "turn-failed": self._turn_failed,
+            "news": self._news,
+            "called": self._called,
+            "silent": self._silent,
+            "asked": self._routine("asked"),
+            "quota": self._routine("quota"),
+            "silence-unexplained": self._reported("silence-unexplained"),
+            "unsettled": self._reported("unsettled"),
         }
 
     def fact(self, name: str, **about: Any) -> None:
@@ -88,19 +111,42 @@ class Telemetry:
         """Event types become labels only if they are among these; any other is `unmapped`."""
         self._known_types = known_types
 
-    def note_state(self, depths: Sequence[Depth], grants: Sequence[Grant], now: datetime) -> None:
-        """The gauges say how it is now."""
-        self._numbers.queue_depth.clear()
-        self._numbers.queue_age.clear()
+    def note_queues(self, depths: Sequence[Depth], untold: Sequence[Untold], now: datetime) -> None:
+        """The gauges say what waits to be sent, and what callers have not been told yet."""
+        numbers = self._numbers
+        for gauge in (numbers.queue_depth, numbers.queue_age, numbers.callback_backlog, numbers.callback_age):
+            gauge.clear()
         for depth in depths:
-            self._numbers.queue_depth.labels(depth.account, depth.priority).set(depth.count)
-            self._numbers.queue_age.labels(depth.account, depth.priority).set((now - depth.oldest).total_seconds())
+            numbers.queue_depth.labels(depth.account, depth.priority).set(depth.count)
+            numbers.queue_age.labels(depth.account, depth.priority).set((now - depth.oldest).total_seconds())
+        for waiting in untold:
+            numbers.callback_backlog.labels(waiting.caller).set(waiting.count)
+            numbers.callback_age.labels(waiting.caller).set((now - waiting.oldest).total_seconds())
+
+    def note_grants(self, grants: Sequence[Grant], now: datetime) -> None:
+        """The gauges say how every account's grant is."""
         for grant in grants:
             left = (grant.expires_at - now).total_seconds()
             self._numbers.token_seconds.labels(grant.account, "access").set(left)
             self._numbers.grant_age.labels(grant.account).set((now - grant.obtained_at).total_seconds())
-            refresh_left = (grant.obtained_at - now).total_seconds() + 90 * 86400
+            refresh_left = (grant.obtained_at - now).total_seconds() + REFRESH_LIFE.total_seconds()
             self._numbers.token_seconds.labels(grant.account, "refresh").set(refresh_left)
+
+    def note_quotas(self, remaining: Mapping[str, int | None]) -> None:
+        """The gauges say what is left of each account's quota today, where that is known."""
+        self._numbers.quota.clear()
+        for account, left in remaining.items():
+            if left is not None:
+                self._numbers.quota.labels(account).set(left)
+
+    def note_stops(self, paused: Iterable[Hold], disabled: Collection[str]) -> None:
+        """The gauges say which accounts are paused, and which callers' endpoints are not called any more."""
+        self._numbers.paused.clear()
+        for hold in paused:
+            self._numbers.paused.labels(hold.account, hold.reason).set(1)
+        self._numbers.endpoints_disabled.clear()
+        for caller in disabled:
+            self._numbers.endpoints_disabled.labels(caller).set(1)
 
     def _event(self, about: dict[str, Any]) -> None:
         event_type = about["type"] if about["type"] in self._known_types() else "unmapped"
@@ -123,8 +169,6 @@ class Telemetry:
         if isinstance(outcome, Accepted):
             waited = (message.updated_at - message.accepted_at).total_seconds()
             numbers.accept_to_sent(message.account, message.priority).observe(waited)
-            if outcome.quota is not None and outcome.quota.remaining is not None:
-                numbers.quota.labels(message.account).set(outcome.quota.remaining)
         log = self._log.info if isinstance(outcome, Accepted) else self._log.warning
         log("attempted", outcome=name, error=error, attempt=message.attempts, **_of(message))
 
@@ -135,7 +179,7 @@ class Telemetry:
 
     def _receipt(self, about: dict[str, Any]) -> None:
         message: Message = about["message"]
-        if message.state is State.DELIVERED and message.timeline[-1].cause is None:
+        if message.state is State.DELIVERED and message.timeline[-1].cause != SAID_AGAIN:
             self._numbers.messages("delivered").inc()
             waited = (message.delivered_at or message.updated_at) - message.accepted_at
             self._numbers.accept_to_delivered(message.account).observe(max(0.0, waited.total_seconds()))
@@ -157,6 +201,39 @@ class Telemetry:
             "webhook", account=about["account"], verdict=name
         )
 
+    def _news(self, about: dict[str, Any]) -> None:
+        news: News = about["news"]
+        self._numbers.news(about["account"], news.kind).inc()
+        is_routine = news.kind in (Kind.FEEDBACK, Kind.OTHER)
+        said = {} if is_routine else {"subject": news.subject, "before": news.before, "after": news.after}
+        log = self._log.debug if is_routine else self._log.warning
+        log("news", account=about["account"], kind=news.kind, **said)
+
+    def _silent(self, about: dict[str, Any]) -> None:
+        message: Message = about["message"]
+        if message.state is State.UNDELIVERED:
+            self._numbers.messages("undelivered").inc()
+        self._log.info("silent", **_of(message))
+
+    def _routine(self, fact: str) -> Callable[[dict[str, Any]], None]:
+        return lambda about: self._log.debug(fact, account=about["account"], outcome=about["outcome"])
+
+    def _reported(self, fact: str) -> Callable[[dict[str, Any]], None]:
+        def report(about: dict[str, Any]) -> None:
+            message: Message = about["message"]
+            self._numbers.reported(message.account, fact).inc()
+            self._log.warning(fact, **_of(message))
+
+        return report
+
+    def _called(self, about: dict[str, Any]) -> None:
+        outcome = about["outcome"]
+        self._numbers.callbacks(about["caller"], outcome).inc()
+        log = self._log.debug if outcome == "delivered" else self._log.warning
+        log(
+            "called", **{name: about[name] for name in ("caller", "outcome", "callback", "type", "tries", "cause")}
+        )
+
     def _mappings_loaded(self, about: dict[str, Any]) -> None:
         self._numbers.mapping_reloads("loaded").inc()
         self._numbers.mappings_broken.set(0)
@@ -176,54 +253,6 @@ class Telemetry:
             traceback = traceback.tb_next
         where = "" if traceback is None else f"{traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}"
         self._log.error("turn-failed", error=type(error).__name__, where=where)
-
-
-class _Numbers:
-    """Every metric, with the prefix and base units of the contract."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        # Looking a number up by its labels costs more than counting, so those on the way of a message are kept by
-        # them; there are few, since labels come from closed lists.
-        def counter(name: str, text: str, *labels: str) -> Callable[..., Counter]:
-            return cache(Counter(f"zns_gateway_{name}", text, labels, registry=registry).labels)
-
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(f"zns_gateway_{name}", text, labels, registry=registry)
-
-        def seconds(name: str, text: str, *labels: str) -> Callable[..., Histogram]:
-            whole = f"zns_gateway_{name}_seconds"
-            return cache(Histogram(whole, text, labels, registry=registry, buckets=_SECONDS).labels)
-
-        self.events = counter("events", "Events posted, by type and what was answered", "type", "outcome")
-        self.messages = counter("messages", "Messages that came to a status", "status")
-        self.attempts = counter(
-            "attempts", "Requests to Zalo, by outcome and error code", "account", "outcome", "error"
-        )
-        self.send_seconds = seconds("send", "From an attempt's begin to its recorded outcome", "account")
-        self.accept_to_sent = seconds(
-            "accept_to_sent", "From acceptance until Zalo took it", "account", "priority"
-        )
-        self.accept_to_delivered = seconds(
-            "accept_to_delivered", "From acceptance until the phone had it", "account"
-        )
-        self.queue_depth = gauge("queue_depth", "Queued messages", "account", "priority")
-        self.queue_age = gauge("queue_oldest_seconds", "Age of the oldest queued message", "account", "priority")
-        self.token_seconds = gauge("token_expires_seconds", "Seconds until a token expires", "account", "token")
-        self.grant_age = gauge("grant_age_seconds", "How long ago Zalo gave the grant in use", "account")
-        self.lease_waits = counter(
-            "lease_waits", "Looks at a lease to refresh that another process has", "account"
-        )
-        self.refreshes = counter("refreshes", "Refreshes of a grant, by outcome", "account", "outcome")
-        self.quota = gauge("quota_remaining", "What Zalo said is left of the daily quota", "account")
-        self.webhooks = counter("webhooks", "Webhook calls, by verdict", "account", "verdict")
-        self.mapping_reloads = counter("mapping_reloads", "Loads of the mapping files, by outcome", "outcome")
-        self.mappings_broken = gauge(
-            "mappings_broken", "1 while the files have a fault and an older set is in force"
-        )
-        self.callbacks = counter("callbacks", "Calls to callers, by outcome", "caller", "outcome")
-        self.mappings_loaded_at = time.monotonic()
-        age = gauge("mappings_age_seconds", "How long the mappings in force have been in force")
-        age.set_function(lambda: time.monotonic() - self.mappings_loaded_at)
 
 
 def _of(message: Message) -> dict[str, Any]:
@@ -250,30 +279,3 @@ def _said(outcome: Outcome) -> tuple[str, str]:
             return "deferred", error.code
         case Uncertain(error):
             return "uncertain", error.code
-
-
-def _render(_: Any, __: str, fields: Any) -> bytes:
-    """One line of JSON; control characters are escaped by JSON itself, so a value cannot start a line."""
-    return msgspec.json.encode({name: value for name, value in fields.items() if value is not None})
-
-
-class _Foreign(logging.Handler):
-    """What libraries log, as one of our lines: who, how serious, and the kind of error, never its text."""
-
-    def __init__(self, stream: Any) -> None:
-        super().__init__(logging.WARNING)
-        self._stream = stream
-
-    def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
-        fields = {"event": "library", "logger": record.name, "level": record.levelname.lower(), "error": error}
-        fields["at"] = datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z")
-        with suppress(OSError, ValueError):
-            self._stream.write(_render(None, "", fields) + b"\n")
-            self._stream.flush()
-
-
-def quiet_libraries(stream: Any) -> None:
-    """What libraries log through `logging` comes out as JSON lines, from warnings up."""
-    logging.root.handlers[:] = [_Foreign(stream)]
-    logging.root.setLevel(logging.WARNING)

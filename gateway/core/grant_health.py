@@ -1,0 +1,77 @@
+"""How an account's grant is, as people are told: on a terminal and in `/v1/accounts`. No token is in it."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from .grant import LOST, REFUSED, Grant, Trouble
+
+REFRESH_LIFE: Final = timedelta(days=90)
+_OLD_CONSENT: Final = timedelta(days=60)
+
+
+class GrantHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """`health` is `working`, `expired`, `missing`, `sealed` or the kind of trouble; `cure` is null if none is needed.
+
+    `refresh_expires_at` is three months after the last refresh, as far as Zalo is understood.
+    """
+
+    health: str
+    generation: int | None = None
+    refreshed_at: datetime | None = None
+    access_expires_at: datetime | None = None
+    refresh_expires_at: datetime | None = None
+    consented_at: datetime | None = None
+    has_worked: bool = False
+    detail: str | None = None
+    since: datetime | None = None
+    cure: str | None = None
+
+
+def health_of(account: str, grant: Grant | None, trouble: Trouble | None, now: datetime) -> GrantHealth:
+    """How the grant is; `trouble` is the grant's own, or why there is none that can be read."""
+    if grant is None:
+        kind = "missing" if trouble is None else trouble.kind
+        detail = "there is no grant for this account" if trouble is None else trouble.detail
+        since = None if trouble is None else trouble.since
+        return GrantHealth(health=kind, detail=detail, since=since, cure=cure_of_credentials(account))
+    is_working = grant.is_alive and now < grant.expires_at
+    health = trouble.kind if trouble is not None else "working" if is_working else "expired"
+    return GrantHealth(
+        health=health,
+        generation=grant.generation,
+        refreshed_at=grant.obtained_at,
+        access_expires_at=grant.expires_at,
+        refresh_expires_at=grant.obtained_at + REFRESH_LIFE,
+        consented_at=grant.consented_at,
+        has_worked=grant.proven_at is not None,
+        detail=_old_consent(grant, now) if trouble is None else trouble.detail,
+        since=None if trouble is None else trouble.since,
+        cure=None if is_working or trouble is None else cure_of(trouble, account),
+    )
+
+
+def _old_consent(grant: Grant, now: datetime) -> str | None:
+    """That the consent should be given anew, before Zalo ends it; whether a refresh prolongs it is not certain."""
+    age = now - grant.consented_at
+    if age < _OLD_CONSENT:
+        return None
+    return (
+        f"the consent is {age.days} days old, and may end after three months: "
+        f"zns-gateway token login {grant.account} --replace"
+    )
+
+
+def cure_of(trouble: Trouble, account: str) -> str:
+    """What a person can do about the trouble of an account's grant: the exact command, where there is one."""
+    if trouble.is_final or trouble.kind == LOST:
+        return cure_of_credentials(account)
+    if trouble.kind == REFUSED:
+        return f"look at accounts.{account}.app_id and app_secret, and at the app at Zalo; it is asked for again by itself"
+    return "nothing to do: it is asked for again by itself"
+
+
+def cure_of_credentials(account: str) -> str:
+    """The command that gives an account a working grant."""
+    return f"zns-gateway token import {account} --replace < grant.json"

@@ -1,0 +1,85 @@
+"""An account stops and goes: by an operator's word, and so that operators are told whenever it has stopped or goes again."""
+
+from collections.abc import Collection, Mapping
+
+from .core.callback import of_pause
+from .core.delivery import Reason
+from .core.errors import WrongState
+from .core.hold import Hold
+from .gates import Gates
+from .ports import Clock, Ledger, Observer
+
+
+class Pauses:
+    """Holds accounts, their templates and types for operators, and announces what holds a whole account."""
+
+    def __init__(
+        self, ledger: Ledger, gates: Gates, clock: Clock, observer: Observer, *, operators: Collection[str]
+    ) -> None:
+        self._ledger = ledger
+        self._gates = gates
+        self._clock = clock
+        self._observer = observer
+        self._operators = operators
+        self._told: Mapping[str, Hold] | None = None
+
+    async def pause(
+        self, account: str, *, by: str, template_id: str | None = None, event_type: str | None = None
+    ) -> None:
+        """Nothing of the account (or only of that template or type) is sent until `resume`; what is under way ends."""
+        cure = f"POST /v1/accounts/{account}/resume"
+        hold = Hold(account, Reason.OPERATOR, self._clock(), by, cure, template_id, event_type)
+        await self._gates.reload(self._clock())
+        await self._gates.hold(hold)
+
+    async def resume(
+        self, account: str, *, by: str, template_id: str | None = None, event_type: str | None = None
+    ) -> None:
+        """What held exactly this holds it no more, whoever held it; WrongState where only a grant can cure it."""
+        now = self._clock()
+        await self._gates.reload(now)
+        is_whole = template_id is None and event_type is None
+        held = [
+            hold
+            for hold in self._gates.holds(account)
+            if (hold.template_id, hold.event_type) == (template_id, event_type)
+        ]
+        for hold in held:
+            await self._gates.release(hold, f"resumed {by}")
+        left = self._gates.account_hold(account, now) if is_whole else None
+        if left is not None and not left.is_over(now):
+            raise WrongState(f"account {account} cannot send: {left.cause}; the cure is: {left.cure}")
+
+    def paused(self, account: str) -> Hold | None:
+        """What keeps the whole account from sending; not a refresh that is under way."""
+        now = self._clock()
+        hold = self._gates.account_hold(account, now)
+        return None if hold is None or hold.is_over(now) else hold
+
+    async def look(self) -> None:
+        """Operators will be told of every account that has been paused, for another reason, or goes again."""
+        told = self._told if self._told is not None else await self._ledger.pauses()
+        for account in self._gates.accounts:
+            hold = self.paused(account)
+            if _reason(told.get(account)) is not _reason(hold):
+                told = await self._ledger.pauses()  # another process may have been faster
+                await self._announce(account, hold, told.get(account))
+                told = await self._ledger.pauses()
+        self._told = told
+
+    async def _announce(self, account: str, hold: Hold | None, before: Hold | None) -> None:
+        if _reason(before) is _reason(hold):
+            return
+        callbacks = of_pause(self._operators, account, hold, self._clock())
+        if not await self._ledger.note_pause(account, hold, before=before, callbacks=callbacks):
+            return
+        if hold is None:
+            self._observer.fact("account-resumed", account=account)
+            return
+        self._observer.fact(
+            "account-paused", account=account, reason=hold.reason, cause=hold.cause, cure=hold.cure
+        )
+
+
+def _reason(hold: Hold | None) -> Reason | None:
+    return None if hold is None else hold.reason
