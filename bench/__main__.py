@@ -1,7 +1,8 @@
-"""`python -m bench` runs every measurement, about three minutes."""
+"""`python -m bench` runs every measurement, about four minutes."""
 
-from bench import batches, client, gateway
+from bench import batches, client, gateway, webhooks
 
 client.main()
 gateway.main()
 batches.main()
+webhooks.main()

@@ -57,6 +57,7 @@ class Backlog:
     async def drain(self) -> None:
         """Nothing more is begun: what the last turn has claimed is under way."""
         self._is_stopping = True
+        self._dispatch.stop()
         self._alarm.at(self._clock())
         async with self._turning:
             pass

@@ -106,9 +106,13 @@ class Dispatch:
         """The message, whose attempt has begun, is on its way; nobody has to wait for it. `trial`: with this token."""
         self.begin(self._go(message, letter, trial))
 
+    def stop(self) -> None:
+        """Nothing more is claimed."""
+        self._is_stopping = True
+
     async def drain(self) -> None:
         """Nothing new is begun, and every request that was under way has its outcome recorded."""
-        self._is_stopping = True
+        self.stop()
         while self._under_way:
             await asyncio.wait(self._under_way)
 

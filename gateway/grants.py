@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from .core.errors import CannotOpen, CannotStart
-from .core.grant import REFRESHING, Grant, Rotated, Trouble, first_grant, was_here
+from .core.grant import MISSING, REFRESHING, Grant, Rotated, Trouble, first_grant, was_here
 from .core.renewal import Due, renewal
 from .ports import Clock, Token, Vault
 
@@ -52,7 +52,7 @@ class Grants:
 
     def is_rejected(self, grant: Grant) -> bool:
         """True if Zalo takes this generation's access token no more."""
-        return self._rejected.get(grant.account) == grant.generation
+        return grant.rejected_at is not None or self._rejected.get(grant.account) == grant.generation
 
     def is_unproven(self, grant: Grant) -> bool:
         """True if Zalo has rejected a generation that came from a refresh and has never yet worked."""
@@ -72,6 +72,16 @@ class Grants:
         """Zalo has rejected that generation."""
         self._rejected[account] = generation
 
+    async def record_rejection(self, account: str) -> None:
+        """Every process knows that Zalo takes the access token no more, where only a person can renew it."""
+        grant = self._known.get(account)
+        while grant is not None and self.is_rejected(grant) and grant.rejected_at is None:
+            if grant.trouble is None or not grant.trouble.is_final:
+                return  # what renews it soon ends this, too
+            if await self.save(grant.rejected(self._clock()), grant):
+                return
+            grant = await self.look(account)
+
     def trouble(self, account: str, now: datetime) -> Trouble | None:
         """Why the account cannot send for want of a token; None exactly while there is a usable one."""
         grant = self._known.get(account)
@@ -81,7 +91,7 @@ class Grants:
             detail = (
                 "there is no grant for this account, as long as this process has run"  # before that nobody knows
             )
-            return Trouble("missing", detail, self._started_at, is_final=True)
+            return Trouble(MISSING, detail, self._started_at, is_final=True)
         if self.is_good(grant):
             return None
         if account in self.refreshing or grant.is_asking or self.is_due(grant):
@@ -103,7 +113,11 @@ class Grants:
         self._proving.add((account, generation))
         try:
             grant = self._known.get(account)
-            while grant is not None and grant.generation == generation and grant.proven_at is None:
+            while (
+                grant is not None
+                and grant.generation == generation
+                and (grant.proven_at is None or grant.rejected_at is not None)
+            ):
                 if await self.save(grant.proven(self._clock()), grant):
                     break
                 grant = await self.look(account)

@@ -1,6 +1,6 @@
 """An account stops and goes: by an operator's word, and so that operators are told whenever it has stopped or goes again."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 from .core.callback import of_pause
 from .core.delivery import Reason
@@ -21,13 +21,14 @@ class Pauses:
         self._clock = clock
         self._observer = observer
         self._operators = operators
-        self._told: Mapping[str, Hold] | None = None
 
     async def pause(
         self, account: str, *, by: str, template_id: str | None = None, event_type: str | None = None
     ) -> None:
         """Nothing of the account (or only of that template or type) is sent until `resume`; what is under way ends."""
-        cure = f"POST /v1/accounts/{account}/resume"
+        what = {"template_id": template_id, "type": event_type}
+        named = "".join(f' {{"{name}": "{value}"}}' for name, value in what.items() if value is not None)
+        cure = f"POST /v1/accounts/{account}/resume{named}"
         hold = Hold(account, Reason.OPERATOR, self._clock(), by, cure, template_id, event_type)
         await self._gates.reload(self._clock())
         await self._gates.hold(hold)
@@ -58,18 +59,13 @@ class Pauses:
 
     async def look(self) -> None:
         """Operators will be told of every account that has been paused, for another reason, or goes again."""
-        told = self._told if self._told is not None else await self._ledger.pauses()
+        told = await self._ledger.pauses()  # each time: another process may have told, and died
         for account in self._gates.accounts:
             hold = self.paused(account)
             if _reason(told.get(account)) is not _reason(hold):
-                told = await self._ledger.pauses()  # another process may have been faster
                 await self._announce(account, hold, told.get(account))
-                told = await self._ledger.pauses()
-        self._told = told
 
     async def _announce(self, account: str, hold: Hold | None, before: Hold | None) -> None:
-        if _reason(before) is _reason(hold):
-            return
         callbacks = of_pause(self._operators, account, hold, self._clock())
         if not await self._ledger.note_pause(account, hold, before=before, callbacks=callbacks):
             return

@@ -94,6 +94,7 @@ class Tokens:
         self._grants.reject(account, generation)
         if account in self._refreshing or grant.is_asking or self._is_due(grant):
             await asyncio.shield(self._start(account))
+        await self._grants.record_rejection(account)
 
     def stop(self) -> None:
         """No refresh is begun any more."""

@@ -13,8 +13,10 @@ from .alarm import Alarm
 from .backlog import Backlog
 from .callbacks import Callbacks
 from .config import Loaded, Settings
+from .core.callback import TOLD
 from .core.caller import Bucket, Caller
 from .core.mapping import MappingSet, compile_mappings
+from .core.message import Message
 from .core.news import Kind, News
 from .core.schedule import Backoff
 from .dispatch import LEASE_MARGIN, Dispatch
@@ -166,13 +168,21 @@ def build(loaded: Loaded, telemetry: Telemetry, store: SqliteStore) -> Gateway:
     pauses = Pauses(store, gates, now, telemetry, operators=operators)
     waiting = Waiting(store, now, gates.hold_on)
     alarm = Alarm(now)
+    endpoints = EndpointClient(_destinations(settings))
+    callbacks = Callbacks(store, endpoints, settings.told(), now, random.random, telemetry)
+
+    def tell(message: Message) -> None:
+        waiting.tell(message)
+        if message.state.status in TOLD:
+            callbacks.wake(message.caller)
+
     dispatch = Dispatch(
         store,
         zalo,
         grants,
         tokens,
         gates,
-        waiting.tell,
+        tell,
         now,
         random.random,
         telemetry,
@@ -190,14 +200,12 @@ def build(loaded: Loaded, telemetry: Telemetry, store: SqliteStore) -> Gateway:
         grants,
         tokens,
         gates,
-        waiting.tell,
+        tell,
         now,
         telemetry,
         alarm,
         app_secret=proofs.get,
     )
-    endpoints = EndpointClient(_destinations(settings))
-    callbacks = Callbacks(store, endpoints, settings.told(), now, random.random, telemetry)
 
     def note(depths: Sequence[Depth], untold: Sequence[Untold], at: datetime) -> None:
         telemetry.note_queues(depths, untold, at)
@@ -235,9 +243,9 @@ def build(loaded: Loaded, telemetry: Telemetry, store: SqliteStore) -> Gateway:
             quotas.refresh(account)
 
     keys = {name: Keys(it.app_id, it.webhook_secrets) for name, it in settings.accounts.items()}
-    receipts = Receipts(store, judge_of(keys), waiting.tell, now, telemetry, operators=operators, hear=hear)
-    silence = Silence(store, zalo, grants, tokens, gates, waiting.tell, now, telemetry, app_secret=proofs.get)
-    orders = Orders(store, lambda: mappings.in_force, now, telemetry, waiting.tell, grace=delivery.receipt_grace)
+    receipts = Receipts(store, judge_of(keys), tell, now, telemetry, operators=operators, hear=hear)
+    silence = Silence(store, zalo, grants, tokens, gates, tell, now, telemetry, app_secret=proofs.get)
+    orders = Orders(store, lambda: mappings.in_force, now, telemetry, tell, grace=delivery.receipt_grace)
     logins = logins_of(settings, store, zalo, telemetry)
     server = settings.server
     callers = _callers(settings)

@@ -28,7 +28,7 @@ _ROOMS: Final = {
     "key": ("keys", "Caller keys: new."),
     "token": ("token", "The grant of each account: import, status."),
     "templates": ("templates", "Zalo's definitions of the templates: pull, diff."),
-    "messages": ("messages", "Messages in the store: list, show."),
+    "messages": ("messages", "Messages in the store: list, show, cancel, resend, settle."),
     "openapi": ("openapi", "Print the description of the HTTP interface."),
     "completion": ("completion", "Print the script that completes commands in a shell."),
 }

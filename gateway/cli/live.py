@@ -164,7 +164,7 @@ async def _ask(client: ZaloClient, loaded: Loaded, wanted: Wanted, grant: Grant 
     """What Zalo says of the template; or why there is no use in asking for others of its account."""
     account = loaded.settings.accounts[wanted.account]
     if grant is None:
-        cure = cure_of_credentials(wanted.account).replace(" --replace", "")
+        cure = cure_of_credentials(wanted.account, has_grant=False)
         return f"account {wanted.account} has no grant: {cure}"
     if now() >= grant.expires_at:
         gone = f"the access token of account {wanted.account} expired at {clock(grant.expires_at)}"

@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from gateway.core.errors import CannotOpen, CannotStart, clip
 from gateway.core.grant import Grant, Rotated, Trouble
-from gateway.core.grant_health import GrantHealth, cure_of_credentials, health_of
+from gateway.core.grant_health import GrantHealth, health_of
 from gateway.core.mapping_faults import nearest_to
 from gateway.core.renewal import is_overdue
 from gateway.grants import adopt
@@ -160,7 +160,7 @@ def _told(account: str, grant: Grant | CannotOpen | None, moment: datetime, *, i
         return msgspec.structs.replace(sealed, since=None, cure=cure)
     health = health_of(account, grant, None if grant is None else grant.trouble, moment)
     if grant is None:
-        return msgspec.structs.replace(health, cure=cure_of_credentials(account).replace(" --replace", ""))
+        return health
     remark, cure_of_that = _unrenewed(grant, moment, is_served=is_served)
     detail = "; ".join(it for it in (health.detail, remark) if it) or None
     return msgspec.structs.replace(health, detail=detail, cure=health.cure or cure_of_that)

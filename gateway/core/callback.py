@@ -96,7 +96,8 @@ def _told(news: News) -> Mapping[str, Any]:
     told: dict[str, Any]
     match news.kind:
         case Kind.FEEDBACK:
-            told = {"msg_id": news.subject, "tracking_id": news.tracking_id, "rate": news.after, "note": news.note}
+            told = {"msg_id": news.subject, "tracking_id": news.tracking_id, "note": news.note}
+            told["rate"] = _number(news.after)
         case Kind.QUOTA:
             told = {"before": _number(news.before), "after": _number(news.after)}
         case _:

@@ -87,6 +87,7 @@ UNPROVEN: Final = "unproven"
 LOST: Final = "lost"
 DEAD: Final = "dead"
 REFUSED: Final = "refused"
+MISSING: Final = "missing"
 
 
 class Trouble(msgspec.Struct, frozen=True):
@@ -111,7 +112,8 @@ class Grant(msgspec.Struct, frozen=True):
     `proven_at` is when Zalo first took the access token; a generation that was refreshed and never worked is
     not refreshed again because of -124. `consented_at` is when a person last gave consent, and `was_refreshed` says
     that this generation is not what that person brought. `seeds` are digests of the refresh tokens that people brought,
-    the latest last: none of them may be brought again.
+    the latest last: none of them may be brought again. `rejected_at` is when Zalo took the access token no more although
+    nothing but a person can renew it.
     """
 
     account: str
@@ -125,6 +127,7 @@ class Grant(msgspec.Struct, frozen=True):
     intent: Intent | None = None
     presented: int = 0
     proven_at: datetime | None = None
+    rejected_at: datetime | None = None
     trouble: Trouble | None = None
     seeds: tuple[bytes, ...] = ()
     version: int = 0
@@ -196,7 +199,13 @@ class Grant(msgspec.Struct, frozen=True):
         """This generation, known to work; that it had never worked is no trouble any more."""
         is_cleared = self.trouble is not None and self.trouble.kind == UNPROVEN
         trouble = None if is_cleared else self.trouble
-        return msgspec.structs.replace(self, proven_at=now, trouble=trouble, version=self.version + 1)
+        return msgspec.structs.replace(
+            self, proven_at=now, rejected_at=None, trouble=trouble, version=self.version + 1
+        )
+
+    def rejected(self, now: datetime) -> "Grant":
+        """This generation, whose access token Zalo takes no more."""
+        return msgspec.structs.replace(self, rejected_at=now, version=self.version + 1)
 
     def rotated(self, pair: Rotated, now: datetime) -> "Grant":
         """The next generation; of the pair before nothing is kept."""

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from .grant import LOST, REFUSED, Grant, Trouble
+from .grant import LOST, MISSING, REFUSED, Grant, Trouble
 
 REFRESH_LIFE: Final = timedelta(days=90)
 _OLD_CONSENT: Final = timedelta(days=60)
@@ -32,10 +32,11 @@ class GrantHealth(msgspec.Struct, frozen=True, kw_only=True):
 def health_of(account: str, grant: Grant | None, trouble: Trouble | None, now: datetime) -> GrantHealth:
     """How the grant is; `trouble` is the grant's own, or why there is none that can be read."""
     if grant is None:
-        kind = "missing" if trouble is None else trouble.kind
+        kind = MISSING if trouble is None else trouble.kind
         detail = "there is no grant for this account" if trouble is None else trouble.detail
         since = None if trouble is None else trouble.since
-        return GrantHealth(health=kind, detail=detail, since=since, cure=cure_of_credentials(account))
+        cure = cure_of_credentials(account, has_grant=kind != MISSING)
+        return GrantHealth(health=kind, detail=detail, since=since, cure=cure)
     is_working = grant.is_alive and now < grant.expires_at
     health = trouble.kind if trouble is not None else "working" if is_working else "expired"
     return GrantHealth(
@@ -65,6 +66,8 @@ def _old_consent(grant: Grant, now: datetime) -> str | None:
 
 def cure_of(trouble: Trouble, account: str) -> str:
     """What a person can do about the trouble of an account's grant: the exact command, where there is one."""
+    if trouble.kind == MISSING:
+        return cure_of_credentials(account, has_grant=False)
     if trouble.is_final or trouble.kind == LOST:
         return cure_of_credentials(account)
     if trouble.kind == REFUSED:
@@ -72,6 +75,6 @@ def cure_of(trouble: Trouble, account: str) -> str:
     return "nothing to do: it is asked for again by itself"
 
 
-def cure_of_credentials(account: str) -> str:
+def cure_of_credentials(account: str, *, has_grant: bool = True) -> str:
     """The command that gives an account a working grant."""
-    return f"zns-gateway token import {account} --replace < grant.json"
+    return f"zns-gateway token import {account}{' --replace' if has_grant else ''} < grant.json"

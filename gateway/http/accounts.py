@@ -14,10 +14,11 @@ from gateway.core.grant_health import GrantHealth, health_of
 from gateway.core.hold import Hold
 from gateway.core.mapping_faults import nearest_to
 from gateway.core.news import Kind
+from gateway.core.orders import signed
 from gateway.ports import Depth, KeptNews
 
 from . import problems
-from .bodies import operator_of, read_as, signed
+from .bodies import operator_of, read_as
 from .doors import JSON, Doors
 
 _MOST_NEWS: Final = 1000  # of all accounts together
@@ -100,6 +101,10 @@ class Pause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     type: str | None = None
     note: str | None = None
 
+    def covers_exactly(self, hold: Hold) -> bool:
+        """True if this is what the hold is on, no more and no less."""
+        return (self.template_id, self.type) == (hold.template_id, hold.event_type)
+
 
 def accounts_handlers(doors: Doors) -> list[HTTPRouteHandler]:
     """The handlers of this file."""
@@ -115,7 +120,7 @@ def accounts_handlers(doors: Doors) -> list[HTTPRouteHandler]:
         _check_account(doors, account)
         asked = await read_as(request, Pause)
         _check_target(doors, account, asked)
-        by = signed(caller, asked.note)
+        by = signed(caller.name, asked.note)
         await doors.pauses.pause(account, by=by, template_id=asked.template_id, event_type=asked.type)
         return _answer((await _views(doors, [account]))[0])
 
@@ -124,7 +129,9 @@ def accounts_handlers(doors: Doors) -> list[HTTPRouteHandler]:
         caller = operator_of(doors, request)
         _check_account(doors, account)
         asked = await read_as(request, Pause)
-        by = signed(caller, asked.note)
+        if not any(asked.covers_exactly(it) for it in doors.gates.holds(account)):
+            _check_target(doors, account, asked)
+        by = signed(caller.name, asked.note)
         await doors.pauses.resume(account, by=by, template_id=asked.template_id, event_type=asked.type)
         return _answer((await _views(doors, [account]))[0])
 

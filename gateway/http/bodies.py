@@ -8,15 +8,12 @@ from litestar import Request
 from gateway.core.caller import Caller
 from gateway.core.document import read_document
 from gateway.core.errors import Forbidden, InvalidRequest, MalformedEvent, TooLarge, clip
-from gateway.core.event import has_controls
-from gateway.core.phone import without_numbers
 
 from .doors import Doors, Headers
 
 T = TypeVar("T")
 
 MAX_BODY_BYTES: Final = 64 * 1024
-MAX_NOTE: Final = 200
 
 
 async def read_as(request: Request[Any, Any, Any], shape: type[T]) -> T:
@@ -43,12 +40,3 @@ def operator_of(doors: Doors, request: Request[Any, Any, Any]) -> Caller:
     if not caller.is_operator:
         raise Forbidden('this is for operators: callers with role = "operator"')
     return caller
-
-
-def signed(caller: Caller, note: str | None) -> str:
-    """Who did it and why, as timelines and logs tell it; raises InvalidRequest for a note that cannot be told."""
-    if not note:
-        return f"by {caller.name}"
-    if len(note) > MAX_NOTE or has_controls(note):
-        raise InvalidRequest(f"`note` may have {MAX_NOTE} characters at most, and no control characters")
-    return f"by {caller.name}: {without_numbers(note)}"

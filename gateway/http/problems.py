@@ -61,7 +61,7 @@ STATUSES: Final[dict[type[errors.GatewayError], Row]] = {
     errors.Unavailable: Row(503, is_retryable=True),
 }
 _TITLES: Final = {
-    State.FAILED: "Zalo refused the message for good",
+    State.FAILED: "The message failed for good",
     State.EXPIRED: "The message's time passed before it could be sent",
     State.CANCELLED: "An operator cancelled the message",
 }

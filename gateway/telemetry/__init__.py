@@ -87,6 +87,7 @@ class Telemetry:
             "turn-failed": self._turn_failed,
             "news": self._news,
             "called": self._called,
+            "ordered": self._ordered,
             "silent": self._silent,
             "asked": self._routine("asked"),
             "quota": self._routine("quota"),
@@ -208,6 +209,11 @@ class Telemetry:
         said = {} if is_routine else {"subject": news.subject, "before": news.before, "after": news.after}
         log = self._log.debug if is_routine else self._log.warning
         log("news", account=about["account"], kind=news.kind, **said)
+
+    def _ordered(self, about: dict[str, Any]) -> None:
+        message: Message = about["message"]
+        self._numbers.messages(message.state.status).inc()
+        self._log.debug("ordered", doing=about["doing"], cause=about["cause"], **_of(message))
 
     def _silent(self, about: dict[str, Any]) -> None:
         message: Message = about["message"]

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.core.news import Kind, News
+from gateway.core.phone import without_numbers
 from gateway.core.receipt import Receipt
 from gateway.ports import Forged, Judge, Probe, Signed, Verdict
 
@@ -140,6 +141,8 @@ def _template_status(document: dict[str, Any]) -> News | None:
     if template_id is None or not isinstance(status, dict):
         return None
     before, after = wire.identifier(status.get("prev_status")), wire.identifier(status.get("new_status"))
+    if after is None:
+        return None
     reason = wire.shown(document.get("reason"))
     return _news(Kind.TEMPLATE_STATUS, document, template_id, before=before, after=after, note=reason)
 
@@ -156,6 +159,8 @@ def _quota(document: dict[str, Any]) -> News | None:
     if not isinstance(quota, dict):
         return None
     before, after = wire.integer(quota.get("prev_value")), wire.integer(quota.get("new_value"))
+    if after is None or after < 0:
+        return None
     return _news(Kind.QUOTA, document, "", before=_text(before), after=_text(after))
 
 
@@ -167,12 +172,12 @@ def _feedback(document: dict[str, Any]) -> News | None:
     words = [message.get("note"), *(given if isinstance(given := message.get("feedbacks"), list) else ())]
     return News(
         kind=Kind.FEEDBACK,
-        key=_key(b"user_feedback", msg_id.encode()),
+        key=_key(b"user_feedback", msg_id.encode(), str(message.get("submit_time")).encode()),
         at=wire.moment(message.get("submit_time")),
         subject=msg_id,
         tracking_id=wire.identifier(message.get("tracking_id")),
         after=_text(wire.integer(message.get("rate"))),
-        note="\n".join(word for word in words if isinstance(word, str) and word)[:MAX_NOTE],
+        note=without_numbers("\n".join(word for word in words if isinstance(word, str) and word))[:MAX_NOTE],
     )
 
 

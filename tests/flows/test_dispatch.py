@@ -186,7 +186,5 @@ async def test_what_is_due_goes_urgent_first_and_each_once_with_two_processes_at
     one.zalo.rule = None
     one.zalo.requests.clear()
     one.clock.turn(SECOND)
-    await asyncio.gather(one.backlog._turn(one.clock()), other.backlog._turn(one.clock()))
-    await one.quiet()
-    await other.quiet()
+    await asyncio.gather(one.turn(), other.turn())
     assert len({request.tracking_id for request in one.zalo.requests}) == len(one.zalo.requests) == 20

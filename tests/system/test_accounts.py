@@ -226,7 +226,6 @@ def test_the_command_that_is_printed_cures_a_dead_grant_and_everything_goes_on_b
     assert (len(told(receiver, PAUSED, "dead")), len(told(receiver, RESUMED, "dead"))) == (1, 1)
 
 
-@pytest.mark.xfail(strict=True, reason="a process that has just started does not know that the token was rejected")
 def test_a_dead_grant_is_told_once_also_across_a_restart(stage: Stage, receiver: Receiver) -> None:
     call_back(stage, "platform", receiver.url("restarted"))
     with stage.serving() as gateway:

@@ -132,7 +132,7 @@ CHANGES: dict[str, tuple[bytes, str, dict[str, Any], dict[str, Any]]] = {
         feedback(),
         "feedback.received",
         {"subject": "7e4c33cfc20b05575c18", "before": None, "after": "5", "note": ""},
-        {"msg_id": "7e4c33cfc20b05575c18", "tracking_id": "1956", "rate": "5", "note": f"{CANARY}\nNhanh"},
+        {"msg_id": "7e4c33cfc20b05575c18", "tracking_id": "1956", "rate": 5, "note": f"{CANARY}\nNhanh"},
     ),
 }
 

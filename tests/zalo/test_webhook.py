@@ -201,11 +201,17 @@ def test_a_change_of_the_quota_is_read(before: Any, after: Any) -> None:
     assert told(body) == {"kind": "quota", "before": "1000", "after": "2000"}
 
 
-FEEDBACK = {"note": "tốt", "rate": 5, "msg_id": "7e4c", "tracking_id": "1956", "feedbacks": ["vui vẻ", 1]}
+FEEDBACK = {
+    "note": "tốt, gọi 0912 345 678",
+    "rate": 5,
+    "msg_id": "7e4c",
+    "tracking_id": "1956",
+    "feedbacks": ["vui vẻ", 1],
+}
 
 
 def test_a_rating_is_read() -> None:
-    said = {"subject": "7e4c", "tracking_id": "1956", "after": "5", "note": "tốt\nvui vẻ"}
+    said = {"subject": "7e4c", "tracking_id": "1956", "after": "5", "note": "tốt, gọi ***\nvui vẻ"}
     assert told(event(event_name="user_feedback", message=FEEDBACK)) == {"kind": "feedback", **said}
 
 
