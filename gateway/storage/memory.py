@@ -2,7 +2,7 @@
 
 Nothing here is fast, durable or sealed; it is meant to be seen to be right.
 """
-# ruff: noqa: D102 - what each operation promises is said once, in gateway/ports.py
+# ruff: noqa: D102 - what each operation promises is said once, in gateway/ports
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from copy import deepcopy

@@ -1,5 +1,5 @@
 """The callbacks in plain dictionaries, and what they tell operators of: the part of the MemoryStore about telling."""
-# ruff: noqa: D102 - what each operation promises is said once, in gateway/ports.py
+# ruff: noqa: D102 - what each operation promises is said once, in gateway/ports
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime

@@ -1,5 +1,5 @@
 """The Vault in plain dictionaries: the part of the MemoryStore that is about grants."""
-# ruff: noqa: D102 - what each operation promises is said once, in gateway/ports.py
+# ruff: noqa: D102 - what each operation promises is said once, in gateway/ports
 
 from collections.abc import Callable
 from datetime import datetime

@@ -3,7 +3,7 @@
 Changes go through one thread that commits many at once. Reads have threads of their own, one for looking up and
 one for lists, so that a slow list delays neither a promise nor a send.
 """
-# ruff: noqa: D102 - what each operation promises is said once, in gateway/ports.py
+# ruff: noqa: D102 - what each operation promises is said once, in gateway/ports
 
 import sqlite3
 from collections.abc import Collection, Sequence

@@ -1,5 +1,5 @@
 """The callbacks on SQLite, and what they tell operators of: the part of the SqliteStore that is about telling."""
-# ruff: noqa: D102 - what each operation promises is said once, in gateway/ports.py
+# ruff: noqa: D102 - what each operation promises is said once, in gateway/ports
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
