@@ -143,6 +143,7 @@ class Backlog:
         except Unavailable as error:
             self._gates.keep_back(account)
             self._observer.fact("store-unavailable", doing="let-go", cause=str(error.__cause__ or error))
+            return
         self._alarm.at(now)
 
     async def _try_one(self, hold: Hold, now: datetime) -> None:
