@@ -91,7 +91,7 @@ class Dispatch:
         Nobody waits for one of a batch, and each request under way is an unknown message if the process is killed.
         """
         hands = (MAX_AT_ONCE if for_batch else MAX_UNDER_WAY) - len(self._under_way)
-        is_busy = besides > hands or not self._window(account).fits(besides)
+        is_busy = besides > hands or not self._window(account).fits(besides, is_waited_for=not for_batch)
         self._is_crowded |= is_busy
         return is_busy
 

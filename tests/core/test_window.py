@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from gateway.core.window import START, Window
+from gateway.core.window import START, WAITED_FOR, Window
 
 NOON = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 MOST = 100
@@ -24,7 +24,7 @@ def enter_all(window: Window) -> int:
 
 def test_a_burst_before_the_first_answer_is_small() -> None:
     window = full()
-    assert (window.room, window.fits(1)) == (0, False)
+    assert (window.room, window.fits(1, is_waited_for=False)) == (0, False)
     assert START == 8
 
 
@@ -53,7 +53,7 @@ def test_it_does_not_open_for_answers_that_needed_no_more_room() -> None:
 def test_a_wish_that_was_not_granted_opens_it() -> None:
     window = Window(MOST)
     window.enter(NOON)
-    assert not window.fits(START + 1)
+    assert not window.fits(START + 1, is_waited_for=False)
     window.answered()
     window.leave(NOON)
     assert window.room == START + 1
@@ -81,3 +81,14 @@ def test_it_is_small_again_after_a_while_without_sending() -> None:
     assert window.room == START + 20
     window.enter(NOON + timedelta(seconds=11))
     assert window.room == START - 1
+
+
+def test_who_waits_is_not_kept_waiting_for_the_first_answers_unless_the_last_was_in_doubt() -> None:
+    window = Window(MOST)
+    assert window.fits(WAITED_FOR, is_waited_for=True)
+    assert not window.fits(WAITED_FOR + 1, is_waited_for=True)
+    window.enter(NOON)
+    window.doubted()
+    assert not window.fits(START, is_waited_for=True)
+    window.answered()
+    assert window.fits(WAITED_FOR - 1, is_waited_for=True)

@@ -349,14 +349,3 @@ async def test_what_cannot_go_before_its_expiry_has_expired_at_once_also_when_it
     assert await house.store.save(short, expected=waiting.version)
     await house.turn()
     assert await house.state(waiting) is State.EXPIRED
-
-
-async def test_a_burst_into_an_outage_costs_a_handful_of_unknown_messages() -> None:
-    house = await House().open()
-    house.zalo.rule = lambda _: UNCERTAIN
-    messages = [(await house.post(f"burst-{number}")).message for number in range(100)]
-    for _ in range(20):
-        await house.turn(SECOND)
-    states = [await house.state(message) for message in messages]
-    assert states.count(State.UNKNOWN) <= 8
-    assert states.count(State.QUEUED) == 100 - states.count(State.UNKNOWN)
