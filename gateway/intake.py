@@ -85,6 +85,7 @@ class Intake:
         self._queue = queue
         self._is_busy = is_busy
         self._under_way: set[asyncio.Task[Taken]] = set()
+        self._leaving = 0
         self._storing: dict[TrackingId, asyncio.Future[None]] = {}
         self.is_closed = False
 
@@ -143,12 +144,15 @@ class Intake:
         is_counted = message.state.is_waiting
         if is_counted:
             self._queue.count()  # before it is stored, or a batch would find room for all of its events at once
+        is_leaving = message.state.is_sending
+        self._leaving += is_leaving  # until it is under way, which others count
         taken: Taken | None = None
         stored = self._storing[identity.tracking_id] = asyncio.get_running_loop().create_future()
         try:
             taken = await self._store(newborn, message, letter, identity)
             return taken
         finally:
+            self._leaving -= is_leaving
             stored.set_result(None)
             if self._storing.get(identity.tracking_id) is stored:
                 del self._storing[identity.tracking_id]
@@ -195,7 +199,7 @@ class Intake:
     def _first_step(self, message: Message, is_in_batch: bool) -> Message:
         """The message with its first attempt begun, or with what it waits for, or expired at once."""
         now = self._clock()
-        if self._is_busy(message.account, for_batch=is_in_batch, besides=len(self._under_way)):
+        if self._is_busy(message.account, for_batch=is_in_batch, besides=self._leaving + 1):
             return message  # its turn comes as soon as a hand is free
         obstacle = self._gates.obstacle(message, now)
         if obstacle is None:
