@@ -114,9 +114,10 @@ async def held(store: SqliteStore, gateway: Gateway, asked: Asked, generation: i
 
 
 def synced(file: int, fdatasync: Callable[[int], None] = os.fdatasync) -> None:
-    """The answer is on disk, and that is said: from now on no power cut may take it."""
+    """If it was an answer that is on disk now, that is said: from now on no power cut may take it."""
     fdatasync(file)
-    say(synced=True)
+    if any(os.pread(file, 4, 0)):  # the mark that a question may have left is all zeros
+        say(synced=True)
 
 
 async def used(gateway: Gateway, beyond: int) -> int:

@@ -8,6 +8,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final
 
 import pytest
@@ -160,6 +161,7 @@ def test_a_power_cut_around_refreshes_never_brings_back_a_spent_refresh_token(st
             stage.fault(at="refresh", do="delay", value=0.005)
             ready = ground.begin(AGES["expired"], cut_after_s=chance.uniform(0.001, 0.15))
             *said, _ended = ground.until_ended()
+            assert all("synced" in before for before, it in pairwise(said) if "using" in it), said
             stage.simulator.ask("DELETE", "/__sim/faults")
             at_death, after = ground.do("autopsy"), ground.do("survivor")
             end = Ended(True, ready["generation"], said, at_death, after, ground.refreshes()[before:])
