@@ -187,10 +187,8 @@ class Callbacks:
 
     async def _settle(self, callback: Callback, next_at: datetime | None, until: datetime) -> None:
         """What came of the call is stored; if that cannot be, the callback comes again when its time is up."""
-        if next_at is not None and self._clock() >= until:
-            return  # another process may have it by now, and may have told it
         try:
-            await self._outbox.settle_callback(callback.id, next_at=next_at)
+            await self._outbox.settle_callback(callback.id, taken_until=until, next_at=next_at)
         except Unavailable as error:
             self._miss("settle-callback", error)
 

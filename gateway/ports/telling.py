@@ -46,8 +46,13 @@ class Outbox(Protocol):
     ) -> Sequence[Callback]:
         """The caller's callbacks that are due, the longest due first, with this try counted; nobody else gets them before `until`."""
 
-    async def settle_callback(self, callback_id: str, *, next_at: datetime | None) -> None:
-        """The callback is tried again then; never, if None: it was taken, or is given up."""
+    async def settle_callback(
+        self, callback_id: str, *, taken_until: datetime, next_at: datetime | None
+    ) -> None:
+        """The callback is tried again then; never, if None: it was taken, or is given up.
+
+        Nothing changes for who has it no more: it was taken anew since, or is to be told once more.
+        """
 
     async def replay_callbacks(self, replay: Replay, now: datetime) -> int:
         """The callbacks that are meant are due now, as if they had never been tried; how many those are."""

@@ -57,10 +57,12 @@ class MemoryOutbox(MemoryKeeper):
             kept.due_at = until
         return [kept.callback for kept in taken]
 
-    async def settle_callback(self, callback_id: str, *, next_at: datetime | None) -> None:
+    async def settle_callback(
+        self, callback_id: str, *, taken_until: datetime, next_at: datetime | None
+    ) -> None:
         self._check()
         kept = self._callbacks.get(callback_id)
-        if kept is not None and kept.callback.tries and kept.due_at is not None:
+        if kept is not None and kept.due_at == taken_until:
             kept.due_at = next_at
 
     async def replay_callbacks(self, replay: Replay, now: datetime) -> int:

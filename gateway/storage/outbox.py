@@ -54,11 +54,9 @@ def take(connection: sqlite3.Connection, caller: str, now: int, until: int, limi
     return [row[1:] for row in taken]
 
 
-def settle(connection: sqlite3.Connection, callback_id: str, next_at: int | None) -> None:
-    """The callback is due then or never, unless it has ended, or is to be told anew and nobody has taken it since."""
-    connection.execute(
-        "UPDATE callback SET due_at = ? WHERE id = ? AND tries > 0 AND due_at IS NOT NULL", (next_at, callback_id)
-    )
+def settle(connection: sqlite3.Connection, callback_id: str, taken_until: int, next_at: int | None) -> None:
+    """The callback is due then or never, unless it has ended, was taken by another since, or is to be told anew."""
+    connection.execute("UPDATE callback SET due_at = ? WHERE id = ? AND due_at = ?", (next_at, callback_id, taken_until))
 
 
 def meant(reader: sqlite3.Connection, replay: Replay) -> list[int]:

@@ -227,7 +227,7 @@ OPERATIONS: Final[dict[str, Ask]] = {
     "news": lambda store: store.news(1),
     "due_callers": lambda store: store.due_callers(NOW),
     "take_callbacks": lambda store: store.take_callbacks("crm", NOW, until=after(1), limit=1),
-    "settle_callback": lambda store: store.settle_callback("any", next_at=None),
+    "settle_callback": lambda store: store.settle_callback("any", taken_until=NOW, next_at=None),
     "replay_callbacks": lambda store: store.replay_callbacks(Replay(caller=None), NOW),
     "untold": lambda store: store.untold(),
     "sweep": lambda store: store.sweep(NOW, final_before=NOW, receipts_before=NOW),

@@ -133,7 +133,9 @@ class Comparison(RuleBasedStateMachine):
         for callback in self.runner.run(self.store.take_callbacks("crm", now, until=now, limit=limit)):
             made = self.told[callback.id]
             assert (callback.type, callback.body) == (made.type, made.body)
-            self.runner.run(self.store.settle_callback(callback.id, next_at=None if is_taken else now))
+            self.runner.run(
+                self.store.settle_callback(callback.id, taken_until=now, next_at=None if is_taken else now)
+            )
             if is_taken:
                 del self.told[callback.id]
 

@@ -50,11 +50,18 @@ async def taken(store: Store, caller: str = "crm", *, at: float = 10**8, until: 
     return [it.id for it in await store.take_callbacks(caller, after(at), until=until, limit=10**6)]
 
 
+async def settle(
+    store: Store, *names: str, taken_until: datetime = FOR_EVER, next_at: datetime | None = None
+) -> None:
+    """What came of a call of each is known."""
+    for name in names:
+        await store.settle_callback(name, taken_until=taken_until, next_at=next_at)
+
+
 async def told(store: Store) -> list[Callback]:
     """What `crm` is told of its messages, in the order of being told; all of it ends with that."""
     callbacks = await store.take_callbacks("crm", FOR_EVER, until=FOR_EVER, limit=10**6)
-    for callback in callbacks:
-        await store.settle_callback(callback.id, next_at=None)
+    await settle(store, *(it.id for it in callbacks))
     return [msgspec.structs.replace(it, tries=0, since=NOW) for it in callbacks]
 
 
@@ -131,7 +138,7 @@ class TestMaking:
     async def test_one_that_is_here_is_not_made_again(self, store: Store) -> None:
         await keep(store, make_callback())
         await taken(store)
-        await store.settle_callback("c-1", next_at=None)
+        await settle(store, "c-1")
         await keep(store, make_callback(), make_callback("c-2"))
         assert await taken(store) == ["c-2"]
 
@@ -187,8 +194,8 @@ class TestSettling:
     async def test_one_that_is_settled_comes_then_or_never(self, store: Store) -> None:
         await keep(store, make_callback("c-1"), make_callback("c-2"))
         assert await taken(store, at=1) == ["c-1", "c-2"]
-        await store.settle_callback("c-1", next_at=None)
-        await store.settle_callback("c-2", next_at=after(30))
+        await settle(store, "c-1")
+        await settle(store, "c-2", next_at=after(30))
         assert await taken(store, at=29) == []
         assert await taken(store, at=30) == ["c-2"]
         assert await store.untold() == [Untold("crm", 1, after(1))]
@@ -197,20 +204,39 @@ class TestSettling:
         await keep(store, make_callback())
         await taken(store, at=1, until=after(2))
         await taken(store, at=2, until=after(3))
-        await store.settle_callback("c-1", next_at=None)
-        await store.settle_callback("c-1", next_at=after(5))
+        await settle(store, "c-1", taken_until=after(3))
+        await settle(store, "c-1", taken_until=after(2), next_at=after(5))
+        assert await taken(store) == []
+
+    @pytest.mark.parametrize("next_at", [None, after(5)])
+    async def test_who_was_late_changes_nothing_for_who_has_it_now(
+        self, store: Store, next_at: datetime | None
+    ) -> None:
+        await keep(store, make_callback())
+        await taken(store, at=1, until=after(2))
+        await taken(store, at=2, until=after(20))
+        await settle(store, "c-1", taken_until=after(2), next_at=next_at)
+        assert await taken(store, at=19) == []
+        assert await taken(store, at=20) == ["c-1"]
+
+    async def test_who_was_late_settles_it_if_nobody_else_has_come(self, store: Store) -> None:
+        await keep(store, make_callback())
+        await taken(store, at=1, until=after(2))
+        await settle(store, "c-1", taken_until=after(2))
         assert await taken(store) == []
 
     async def test_one_that_is_replayed_meanwhile_is_still_to_be_told(self, store: Store) -> None:
         await keep(store, make_callback())
         await taken(store, at=1)
         assert await store.replay_callbacks(EVERYTHING, after(2)) == 1
-        await store.settle_callback("c-1", next_at=None)
-        (again,) = await store.take_callbacks("crm", after(3), until=FOR_EVER, limit=9)
+        await settle(store, "c-1")
+        (again,) = await store.take_callbacks("crm", after(3), until=after(9), limit=9)
         assert (again.tries, again.since) == (1, after(3))
+        await settle(store, "c-1")
+        assert await taken(store, at=9) == ["c-1"], "what came of the call before is no word about this one"
 
     async def test_what_is_not_there_settles_quietly(self, store: Store) -> None:
-        await store.settle_callback("nothing", next_at=NOW)
+        await settle(store, "nothing", next_at=NOW)
         assert await taken(store) == []
 
 
@@ -221,8 +247,7 @@ class TestReplaying:
             store, *(make_callback(f"c-{n}", "ops" if n == 3 else "crm", since=after(n * 10)) for n in range(4))
         )
         for caller in ("crm", "ops"):
-            for name in await taken(store, caller):
-                await store.settle_callback(name, next_at=None)
+            await settle(store, *await taken(store, caller))
         assert await store.untold() == []
 
     @pytest.mark.parametrize(
@@ -264,15 +289,14 @@ class TestReplaying:
     async def test_one_that_still_waits_is_due_at_once(self, store: Store) -> None:
         await keep(store, make_callback())
         await taken(store, at=1)
-        await store.settle_callback("c-1", next_at=after(7000))
+        await settle(store, "c-1", next_at=after(7000))
         assert await store.replay_callbacks(Replay(caller="crm", ids=("c-1",)), after(5)) == 1
         assert await store.untold() == [Untold("crm", 1, after(5))]
         assert await taken(store, at=5) == ["c-1"]
 
     async def test_more_than_go_at_once_go_all_the_same(self, store: Store) -> None:
         await keep(store, *(make_callback(f"c-{n}") for n in range(1234)))
-        for name in await taken(store):
-            await store.settle_callback(name, next_at=None)
+        await settle(store, *await taken(store))
         assert await store.replay_callbacks(EVERYTHING, FOR_EVER) == 1234
         assert len(await store.take_callbacks("crm", FOR_EVER, until=FOR_EVER, limit=9999)) == 1234
 
@@ -286,7 +310,7 @@ async def test_backlogs_count_what_waits_by_caller_and_since_when(store: Store) 
         make_callback("c-4", "third"),
     )
     await taken(store, "third")
-    await store.settle_callback("c-4", next_at=None)
+    await settle(store, "c-4")
     assert sorted(await store.untold(), key=lambda it: it.caller) == [
         Untold("crm", 2, after(3)),
         Untold("ops", 1, after(1)),

@@ -54,8 +54,11 @@ class Shelf(MemoryOutbox):
     ) -> Sequence[Callback]:
         return await self._do("take_callbacks", super().take_callbacks(caller, now, until=until, limit=limit))
 
-    async def settle_callback(self, callback_id: str, *, next_at: datetime | None) -> None:
-        await self._do("settle_callback", super().settle_callback(callback_id, next_at=next_at))
+    async def settle_callback(
+        self, callback_id: str, *, taken_until: datetime, next_at: datetime | None
+    ) -> None:
+        step = super().settle_callback(callback_id, taken_until=taken_until, next_at=next_at)
+        await self._do("settle_callback", step)
 
     async def _do(self, name: str, step: Coroutine[Any, Any, T]) -> T:
         self.counts[name] = self.counts.get(name, 0) + 1

@@ -16,11 +16,13 @@ async def tell_for_ever(url: str, told: str) -> None:
     file = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     while True:
         now = datetime.now(UTC)
-        taken = await store.take_callbacks("crm", now, until=now + PATIENCE, limit=5)
+        until = now + PATIENCE
+        taken = await store.take_callbacks("crm", now, until=until, limit=5)
         for callback in taken:
             os.write(file, f"{callback.id} {callback.since.timestamp()}\n".encode())
             is_refused = callback.tries == 1 and callback.id.endswith("3")
-            await store.settle_callback(callback.id, next_at=now if is_refused else None)
+            next_at = now if is_refused else None
+            await store.settle_callback(callback.id, taken_until=until, next_at=next_at)
         if not taken:
             await asyncio.sleep(0.01)
 

@@ -47,7 +47,7 @@ async def ask_everything(store: SqliteStore) -> None:
     await store.keep_news("main", NOW, make_news(), b"{}", [make_callback("c-2")])
     for caller in await store.due_callers(after(9)):
         for callback in await store.take_callbacks(caller, after(9), until=after(10), limit=10):
-            await store.settle_callback(callback.id, next_at=None)
+            await store.settle_callback(callback.id, taken_until=after(10), next_at=None)
     await store.replay_callbacks(Replay(caller="crm", ids=("c-1",)), NOW)
     await store.replay_callbacks(Replay(caller="crm", since=NOW, until=after(1)), NOW)
     await store.news(10)
@@ -109,5 +109,5 @@ async def test_a_hundred_thousand_that_wait_for_one_caller_cost_another_nothing(
         it._connection.set_progress_handler(step, 100)
     assert set(await store.due_callers(after(1))) == {"crm", "dead"}
     (callback,) = await store.take_callbacks("crm", after(1), until=after(2), limit=10)
-    await store.settle_callback(callback.id, next_at=None)
+    await store.settle_callback(callback.id, taken_until=after(2), next_at=None)
     assert sum(steps) < 1000, "a walk through all takes hundreds of thousands"
