@@ -19,7 +19,7 @@ from gateway.core.mapping_faults import nearest_to
 
 from .completion import accounts
 from .tables import clock
-from .terminal import Asking, err, fail, now, out, pretty, with_config, with_json
+from .terminal import Asking, Unheard, err, fail, now, out, pretty, with_config, with_json
 
 if TYPE_CHECKING:
     from gateway.config import Loaded
@@ -133,7 +133,7 @@ async def _log_in(
     store = await asking.open_store(loaded)
     zalo = ZaloClient(it.api_url, it.oauth_url, it.connect_timeout, it.read_timeout)
     try:
-        logins = logins_of(settings, store, zalo, _Unheard())
+        logins = logins_of(settings, store, zalo, Unheard())
         begun = await logins.begin(account, redirect_uri, may_replace=may_replace)
         if isinstance(begun, StillWorking):
             raise CannotStart(
@@ -274,10 +274,3 @@ class _Talk:
         self._heard = rest
         lines = whole.decode("utf-8", "replace").splitlines() if newline else []
         return [line for line in lines if line.strip()]
-
-
-class _Unheard:
-    """The Observer of a command: its person is told by the command itself."""
-
-    def fact(self, name: str, **about: Any) -> None:
-        """Nothing is logged."""

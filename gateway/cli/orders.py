@@ -23,7 +23,7 @@ from gateway.storage import SqliteStore
 
 from .finding import held, query_of, with_filters, with_store
 from .tables import plain
-from .terminal import STYLES, Asking, err, fail, now, out, pretty, with_config, with_json
+from .terminal import STYLES, Asking, Unheard, err, fail, now, out, pretty, with_config, with_json
 
 T = TypeVar("T")
 _DONE: Final[dict[Order, str]] = {"cancel": "cancelled", "resend": "queued again"}
@@ -229,7 +229,7 @@ def _orders(loaded: Loaded, store: SqliteStore) -> Orders:
         store,
         lambda: compile_mappings(loaded.mappings, templates=loaded.templates, accounts=settings.accounts),
         now,
-        _Unheard(),
+        Unheard(),
         lambda _: None,  # who waits in the running gateway looks for itself
         grace=settings.delivery.receipt_grace,
     )
@@ -241,10 +241,3 @@ def _by() -> str:
         return f"shell:{pwd.getpwuid(os.getuid()).pw_name}"
     except KeyError:  # containers run under users that nobody has named
         return f"shell:{os.getuid()}"
-
-
-class _Unheard:
-    """The Observer of a command: its person is told by the command itself."""
-
-    def fact(self, name: str, **about: Any) -> None:
-        """Nothing is logged."""

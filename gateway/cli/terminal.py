@@ -52,6 +52,13 @@ _STORE_CURES: Final = {
 }
 
 
+class Unheard:
+    """The Observer of a command: its person is told by the command itself."""
+
+    def fact(self, name: str, **about: Any) -> None:
+        """Nothing is logged."""
+
+
 class _Console(Console):
     """A console that leaves it to the end of the command what follows when nobody reads any more."""
 

@@ -46,9 +46,7 @@ class Outbox(Protocol):
     ) -> Sequence[Callback]:
         """The caller's callbacks that are due, the longest due first, with this try counted; nobody else gets them before `until`."""
 
-    async def settle_callback(
-        self, callback_id: str, *, taken_until: datetime, next_at: datetime | None
-    ) -> None:
+    async def settle_callback(self, callback_id: str, *, taken_until: datetime, next_at: datetime | None) -> None:
         """The callback is tried again then; never, if None: it was taken, or is given up.
 
         Nothing changes for who has it no more: it was taken anew since, or is to be told once more.

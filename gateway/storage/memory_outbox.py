@@ -57,9 +57,7 @@ class MemoryOutbox(MemoryKeeper):
             kept.due_at = until
         return [kept.callback for kept in taken]
 
-    async def settle_callback(
-        self, callback_id: str, *, taken_until: datetime, next_at: datetime | None
-    ) -> None:
+    async def settle_callback(self, callback_id: str, *, taken_until: datetime, next_at: datetime | None) -> None:
         self._check()
         kept = self._callbacks.get(callback_id)
         if kept is not None and kept.due_at == taken_until:

@@ -56,7 +56,9 @@ def take(connection: sqlite3.Connection, caller: str, now: int, until: int, limi
 
 def settle(connection: sqlite3.Connection, callback_id: str, taken_until: int, next_at: int | None) -> None:
     """The callback is due then or never, unless it has ended, was taken by another since, or is to be told anew."""
-    connection.execute("UPDATE callback SET due_at = ? WHERE id = ? AND due_at = ?", (next_at, callback_id, taken_until))
+    connection.execute(
+        "UPDATE callback SET due_at = ? WHERE id = ? AND due_at = ?", (next_at, callback_id, taken_until)
+    )
 
 
 def meant(reader: sqlite3.Connection, replay: Replay) -> list[int]:

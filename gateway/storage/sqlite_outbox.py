@@ -44,9 +44,7 @@ class SqliteOutbox:
                 taken.append(Callback(id_, caller, type_, moment(since), body, tries))
         return taken
 
-    async def settle_callback(
-        self, callback_id: str, *, taken_until: datetime, next_at: datetime | None
-    ) -> None:
+    async def settle_callback(self, callback_id: str, *, taken_until: datetime, next_at: datetime | None) -> None:
         due_at = None if next_at is None else micros(next_at)
         await self._commits.submit(lambda it: outbox.settle(it, callback_id, micros(taken_until), due_at))
 

@@ -54,9 +54,7 @@ class Shelf(MemoryOutbox):
     ) -> Sequence[Callback]:
         return await self._do("take_callbacks", super().take_callbacks(caller, now, until=until, limit=limit))
 
-    async def settle_callback(
-        self, callback_id: str, *, taken_until: datetime, next_at: datetime | None
-    ) -> None:
+    async def settle_callback(self, callback_id: str, *, taken_until: datetime, next_at: datetime | None) -> None:
         step = super().settle_callback(callback_id, taken_until=taken_until, next_at=next_at)
         await self._do("settle_callback", step)
 

@@ -86,6 +86,8 @@ def zalo_that_says(stage: Stage, bodies: Mapping[str, bytes]) -> Iterator[list[s
             stage.config,
             (f'api_url = "{stage.simulator.url}"', f'api_url = "http://127.0.0.1:{server.server_port}"'),
         )
-        yield asked
-        server.shutdown()
-        thread.join()
+        try:
+            yield asked
+        finally:
+            server.shutdown()
+            thread.join()
