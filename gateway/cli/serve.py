@@ -20,7 +20,7 @@ from gateway.simulator import Simulator
 from gateway.storage import SqliteStore, open_store
 from gateway.telemetry import Telemetry, quiet_libraries
 from gateway.wiring import now, running
-from gateway.zalo.wire import read_grant
+from gateway.zalo.oauth import read_grant
 
 from .listener import Listener, bound, raise_descriptors
 from .simulated import caller_key, load_simulated

@@ -17,7 +17,7 @@ from gateway.core.mapping_faults import nearest_to
 from gateway.core.renewal import is_overdue
 from gateway.grants import adopt
 from gateway.ports import Vault
-from gateway.zalo.wire import read_grant
+from gateway.zalo.oauth import read_grant
 
 from .completion import accounts
 from .login import login

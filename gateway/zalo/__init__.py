@@ -1,6 +1,7 @@
 """Everything that is true only of Zalo.
 
-`client` speaks httpx over `gateway.transport` and is the room's door; `wire` reads and writes bodies; `codes` is the
+`client` speaks httpx over `gateway.transport` and is the room's door; `wire` reads and writes the bodies of
+messages and questions, `oauth` reads what the token endpoint says, `reading` what single values say; `codes` is the
 table of Zalo's numbers; `webhook` checks and reads what Zalo posts to us.
 
 The room's rules:

@@ -14,7 +14,8 @@ from gateway.ports import Heard
 from gateway.transport.connections import Connections, Loss, NotSent, Unsent
 from gateway.transport.exchange import AGENT, Header, PoolTransport, Target, body_of, origin_of
 
-from . import codes, wire
+from . import codes, oauth, wire
+from .reading import is_usable_token
 
 _JSON: Final = (*AGENT, (b"Content-Type", b"application/json"))
 _FORM: Final = (*AGENT, (b"Content-Type", b"application/x-www-form-urlencoded"))
@@ -28,12 +29,12 @@ class ZaloClient:
 
     def __init__(self, api_url: str, oauth_url: str, connect_timeout: timedelta, read_timeout: timedelta) -> None:
         """Raises ValueError when a URL is not one of http or https with a host."""
-        api, oauth = api_url.rstrip("/"), oauth_url.rstrip("/")
+        api = api_url.rstrip("/")
         self._send = Target.at(f"{api}/message/template", _JSON)
         self._status = Target.at(f"{api}/message/status")
         self._quota = Target.at(f"{api}/message/quota")
         self._template = Target.at(f"{api}/template/info/v2")
-        self._token = Target.at(f"{oauth}/v4/oa/access_token", _FORM)
+        self._token = Target.at(f"{oauth_url.rstrip('/')}/v4/oa/access_token", _FORM)
         self._connections = Connections(connect_timeout, read_timeout)
         self._transport = PoolTransport(self._connections)
 
@@ -52,7 +53,7 @@ class ZaloClient:
 
         With `app_secret` the request carries the appsecret_proof.
         """
-        if not wire.is_usable_token(access_token):
+        if not is_usable_token(access_token):
             return delivery.Deferred(wire.own_word("access-token-unusable"), codes.NEW_GRANT)
         try:
             body = wire.write_send(
@@ -122,9 +123,9 @@ class ZaloClient:
         `journal` gets status and body before anything is made of them. It must not raise: what it is given may
         be the only copy of the new tokens.
         """
-        if not wire.is_usable_token(app_secret):
+        if not is_usable_token(app_secret):
             return grant.NotPresented("app-secret-unusable")
-        if not wire.is_usable_token(refresh_token):
+        if not is_usable_token(refresh_token):
             return grant.NotPresented("refresh-token-unusable")
         form = {"refresh_token": refresh_token, "app_id": app_id, "grant_type": "refresh_token"}
         request = self._token.post(urlencode(form).encode(), (b"secret_key", app_secret.encode()))
@@ -135,15 +136,15 @@ class ZaloClient:
             return grant.Lost(heard.value)
         if journal is not None:
             journal(heard.status_code, body_of(heard))
-        return wire.read_grant(heard.status_code, body_of(heard), refresh_token)
+        return oauth.read_grant(heard.status_code, body_of(heard), refresh_token)
 
     def read(self, heard: Heard, refresh_token: str) -> grant.RefreshResult:
         """What an answer that was written down makes of the grant whose refresh token was presented."""
-        return wire.read_grant(heard.status, heard.body, refresh_token)
+        return oauth.read_grant(heard.status, heard.body, refresh_token)
 
     async def exchange(self, *, app_id: str, app_secret: str, code: str, verifier: str) -> login.ExchangeResult:
         """What became of one presentation of an authorization code, which works once. Source: docs/zalo.md §3.4"""
-        if not wire.is_usable_token(app_secret):
+        if not is_usable_token(app_secret):
             return grant.Refused("the app secret holds what no header can carry")
         form = {"code": code, "app_id": app_id, "grant_type": "authorization_code", "code_verifier": verifier}
         request = self._token.post(urlencode(form).encode(), (b"secret_key", app_secret.encode()))
@@ -152,7 +153,7 @@ class ZaloClient:
             return grant.NotPresented(heard.value)
         if isinstance(heard, Loss):
             return grant.Lost(heard.value)
-        return wire.read_exchange(heard.status_code, body_of(heard), code, private=(verifier, app_secret))
+        return oauth.read_exchange(heard.status_code, body_of(heard), code, private=(verifier, app_secret))
 
     async def aclose(self) -> None:
         """Every connection is closed. Exchanges under way end as uncertain, later ones as not sent."""
@@ -161,7 +162,7 @@ class ZaloClient:
     async def _ask(
         self, target: Target, query: Mapping[str, str], access_token: str, app_secret: str | None
     ) -> httpx.Response | Unclear:
-        if not wire.is_usable_token(access_token):
+        if not is_usable_token(access_token):
             return Unclear(wire.own_word("access-token-unusable"), wants_new_grant=True)
         heard = await self._transport.ask(target.get(query, *_credentials(access_token, app_secret)))
         return heard if isinstance(heard, httpx.Response) else Unclear(wire.own_word(heard.value))

@@ -17,7 +17,7 @@ from gateway.core.phone import without_numbers
 from gateway.core.receipt import Receipt
 from gateway.ports import Forged, Judge, Probe, Signed, Verdict
 
-from . import wire
+from .reading import identifier, integer, moment, read_object, shown
 
 MAX_BODY_BYTES: Final = 64 * 1024
 MAX_NOTE: Final = 2000
@@ -82,7 +82,7 @@ def sign(body: bytes, app_id: str, secret: str) -> bytes:
 
 
 def _timestamp(body: bytes) -> bytes | None:
-    document = wire.read_object(body) if len(body) <= MAX_BODY_BYTES else None
+    document = read_object(body) if len(body) <= MAX_BODY_BYTES else None
     return None if document is None else _stamp(document)
 
 
@@ -99,7 +99,7 @@ def read_webhook(body: bytes, server: bytes | None = None) -> Received:
     `user_received_message` is also the name of an event about chat messages: ours come from the server ZNS, or
     hold a delivery time. What is not as it should be is an event that changes nothing here, and is kept as it came.
     """
-    document = wire.read_object(body) if len(body) <= MAX_BODY_BYTES else None
+    document = read_object(body) if len(body) <= MAX_BODY_BYTES else None
     if document is None:
         return Unreadable()
     told: Receipt | News | None
@@ -119,8 +119,8 @@ def read_webhook(body: bytes, server: bytes | None = None) -> Received:
     return told or News(
         kind=Kind.OTHER,
         key=_key(body),
-        at=wire.moment(document.get("timestamp")),
-        subject=wire.identifier(document.get("event_name")) or "",
+        at=moment(document.get("timestamp")),
+        subject=identifier(document.get("event_name")) or "",
     )
 
 
@@ -130,35 +130,35 @@ def _receipt(document: dict[str, Any], server: bytes | None) -> Receipt | None:
         return None
     delivery_time = message.get("delivery_time")
     is_ours = delivery_time is not None or (server is not None and server.strip().upper() == b"ZNS")
-    msg_id, tracking_id = wire.identifier(message.get("msg_id")), wire.identifier(message.get("tracking_id"))
+    msg_id, tracking_id = identifier(message.get("msg_id")), identifier(message.get("tracking_id"))
     if not is_ours or (msg_id is None and tracking_id is None):
         return None
-    return Receipt(msg_id, tracking_id, wire.moment(delivery_time))
+    return Receipt(msg_id, tracking_id, moment(delivery_time))
 
 
 def _template_status(document: dict[str, Any]) -> News | None:
-    template_id, status = wire.identifier(document.get("template_id")), document.get("status")
+    template_id, status = identifier(document.get("template_id")), document.get("status")
     if template_id is None or not isinstance(status, dict):
         return None
-    before, after = wire.identifier(status.get("prev_status")), wire.identifier(status.get("new_status"))
+    before, after = identifier(status.get("prev_status")), identifier(status.get("new_status"))
     if after is None:
         return None
-    reason = wire.shown(document.get("reason"))
+    reason = shown(document.get("reason"))
     return _news(Kind.TEMPLATE_STATUS, document, template_id, before=before, after=after, note=reason)
 
 
 def _template_quality(document: dict[str, Any]) -> News | None:
-    template_id = wire.identifier(document.get("template_id"))
+    template_id = identifier(document.get("template_id"))
     if template_id is None:
         return None
-    return _news(Kind.TEMPLATE_QUALITY, document, template_id, after=wire.identifier(document.get("quality")))
+    return _news(Kind.TEMPLATE_QUALITY, document, template_id, after=identifier(document.get("quality")))
 
 
 def _quota(document: dict[str, Any]) -> News | None:
     quota = document.get("quota")
     if not isinstance(quota, dict):
         return None
-    before, after = wire.integer(quota.get("prev_value")), wire.integer(quota.get("new_value"))
+    before, after = integer(quota.get("prev_value")), integer(quota.get("new_value"))
     if after is None or after < 0:
         return None
     return _news(Kind.QUOTA, document, "", before=_text(before), after=_text(after))
@@ -166,17 +166,17 @@ def _quota(document: dict[str, Any]) -> News | None:
 
 def _feedback(document: dict[str, Any]) -> News | None:
     message = document.get("message")
-    msg_id = wire.identifier(message.get("msg_id")) if isinstance(message, dict) else None
+    msg_id = identifier(message.get("msg_id")) if isinstance(message, dict) else None
     if msg_id is None or not isinstance(message, dict):
         return None
     words = [message.get("note"), *(given if isinstance(given := message.get("feedbacks"), list) else ())]
     return News(
         kind=Kind.FEEDBACK,
         key=_key(b"user_feedback", msg_id.encode(), str(message.get("submit_time")).encode()),
-        at=wire.moment(message.get("submit_time")),
+        at=moment(message.get("submit_time")),
         subject=msg_id,
-        tracking_id=wire.identifier(message.get("tracking_id")),
-        after=_text(wire.integer(message.get("rate"))),
+        tracking_id=identifier(message.get("tracking_id")),
+        after=_text(integer(message.get("rate"))),
         note=without_numbers("\n".join(word for word in words if isinstance(word, str) and word))[:MAX_NOTE],
     )
 
@@ -184,7 +184,7 @@ def _feedback(document: dict[str, Any]) -> News | None:
 def _news(kind: Kind, document: dict[str, Any], subject: str, **told: Any) -> News:
     """One thing that Zalo tells with the time at which it does, and repeats with the same time."""
     key = _key(kind.encode(), subject.encode(), _stamp(document) or b"", str(told.get("after")).encode())
-    return News(kind=kind, key=key, at=wire.moment(document.get("timestamp")), subject=subject, **told)
+    return News(kind=kind, key=key, at=moment(document.get("timestamp")), subject=subject, **told)
 
 
 def _key(*parts: bytes) -> str:

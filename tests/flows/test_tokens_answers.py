@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.core.grant import Grant
 from gateway.ports import Heard, Write
-from gateway.zalo.wire import read_grant
+from gateway.zalo.oauth import read_grant
 
 from .stage import TOKEN_LIFE, House, Issuer, TimelessLoop, fresh
 

@@ -31,7 +31,7 @@ from gateway.simulator.ledger import digest_of
 from gateway.storage import SqliteStore, open_store
 from gateway.telemetry import Telemetry
 from gateway.wiring import Gateway, build, now
-from gateway.zalo.wire import read_grant
+from gateway.zalo.oauth import read_grant
 
 ACCOUNT: Final = "main"
 PATIENCE_S: Final = 20.0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.core import grant
 from gateway.core.login import ExchangeResult
-from gateway.zalo import wire
+from gateway.zalo import oauth
 from gateway.zalo.client import ZaloClient
 from tests.loops import Run
 from tests.transport.fault_server import FaultServer, Peer, answer, closed_port
@@ -110,13 +110,13 @@ def test_what_did_not_leave_us_was_not_presented_and_a_secret_that_cannot_leave_
 
 
 def test_a_dead_refresh_token_has_no_place_here_and_is_a_refusal() -> None:
-    assert isinstance(wire.read_exchange(200, b'{"error":-14014}', CODE), grant.Refused)
+    assert isinstance(oauth.read_exchange(200, b'{"error":-14014}', CODE), grant.Refused)
 
 
 @pytest.mark.parametrize("member", ["error_name", "error_reason", "error_description", "message", "error"])
 def test_what_zalo_echoes_of_code_verifier_and_secret_is_told_to_nobody(member: str) -> None:
     body = {"error": -14010, member: f"no: {CODE} {VERIFIER} {SECRET}"}
-    read = wire.read_exchange(200, json.dumps(body).encode(), CODE, private=(VERIFIER, SECRET))
+    read = oauth.read_exchange(200, json.dumps(body).encode(), CODE, private=(VERIFIER, SECRET))
     assert isinstance(read, grant.Refused)
     assert [it for it in (CODE, VERIFIER, SECRET) if it in read.detail] == []
 
@@ -129,7 +129,7 @@ def test_what_zalo_echoes_of_code_verifier_and_secret_is_told_to_nobody(member: 
     ),
 )
 def test_only_a_complete_pair_is_a_grant(status: int, body: dict[str, Any]) -> None:
-    read = wire.read_exchange(status, json.dumps(body).encode(), CODE)
+    read = oauth.read_exchange(status, json.dumps(body).encode(), CODE)
     assert isinstance(read, grant.Rotated | grant.Refused | grant.Lost)
     if isinstance(read, grant.Rotated):
         assert status < 500
