@@ -16,8 +16,9 @@ from gateway.core.errors import CannotOpen, CannotStart
 
 from . import growing
 from .commits import Commits, connect
-from .journal import FileJournal, MemoryJournal
+from .journal import FileJournal
 from .memory import MemoryStore
+from .memory_journal import MemoryJournal
 from .owners import Owners
 from .private import create, make_folder
 from .reads import Reads

@@ -7,7 +7,7 @@ from datetime import datetime
 from gateway.core.grant import Grant
 from gateway.core.login import Login
 
-from .journal import MemoryJournal
+from .memory_journal import MemoryJournal
 from .memory_keeper import MemoryKeeper
 
 
