@@ -30,7 +30,7 @@ from gateway.grants import adopt
 from gateway.simulator.ledger import digest_of
 from gateway.storage import SqliteStore, open_store
 from gateway.telemetry import Telemetry
-from gateway.wiring import Gateway, build, now
+from gateway.wiring import Gateway, now
 from gateway.zalo.oauth import read_grant
 
 ACCOUNT: Final = "main"
@@ -87,7 +87,7 @@ async def victim(loaded: Loaded, asked: Asked) -> None:
     pair = read_grant(200, json.dumps(asked.grant).encode(), "")
     assert isinstance(pair, Rotated)
     grant = await adopt(store, ACCOUNT, pair, now() - timedelta(seconds=asked.age_s), may_replace=True)
-    gateway = build(loaded, Telemetry(level="debug"), store)
+    gateway = Gateway(loaded, Telemetry(level="debug"), store)
     await gateway.gates.reload(now())
     await held(store, gateway, asked, grant.generation)
     await gateway.tokens.look()
@@ -149,7 +149,7 @@ async def autopsy(loaded: Loaded, _asked: Asked) -> None:
 async def survivor(loaded: Loaded, asked: Asked) -> None:
     """What a gateway makes of the store: first by itself, then when Zalo rejects its access token."""
     store = await opened(loaded)
-    gateway = build(loaded, Telemetry(level="debug"), store)
+    gateway = Gateway(loaded, Telemetry(level="debug"), store)
     await gateway.gates.reload(now())
     grants, tokens = gateway.tokens._grants, gateway.tokens
     if asked.is_held:
