@@ -10,14 +10,25 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final, Protocol, assert_never
 
 import msgspec
 
 from .core.errors import CannotOpen, CannotStart, Unavailable
 from .core.grant import Grant, Lost, NotPresented, Refused, Rotated
-from .core.login import LIFE, Callback, ExchangeResult, Login, Meaning, consent_url, meaning_of
+from .core.login import LIFE, Callback, ExchangeResult, Login, consent_url
+from .core.login_end import (
+    Denied,
+    Ended,
+    ExchangeLost,
+    ExchangeRefused,
+    Granted,
+    NoSuchLogin,
+    NotNow,
+    OtherAccount,
+    StillWorking,
+)
 from .grants import adopt
 from .ports import Clock, Observer, Vault
 
@@ -55,75 +66,6 @@ class Begun(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Begun({self.login!r}, …)"
 
-
-class StillWorking(msgspec.Struct, frozen=True, tag=True):
-    """The account has a working grant, and it was not said that it may be replaced."""
-
-    account: str
-    generation: int
-
-
-class Granted(msgspec.Struct, frozen=True, tag=True):
-    """The account has a new grant."""
-
-    account: str
-    generation: int
-    expires_at: datetime
-
-
-class NoSuchLogin(msgspec.Struct, frozen=True, tag=True):
-    """No login waits under this state: unknown, over, replaced by a newer one; `was_used` if we know that it was used."""
-
-    was_used: bool = False
-
-
-class OtherAccount(msgspec.Struct, frozen=True, tag=True):
-    """Another Official Account consented than the one that is configured; its code was not used."""
-
-    account: str
-    configured: str
-    came: str
-
-
-class Denied(msgspec.Struct, frozen=True, tag=True):
-    """Zalo sent the person back with an error instead of a code."""
-
-    account: str
-    error: str
-    words: str
-
-
-class ExchangeRefused(msgspec.Struct, frozen=True, tag=True):
-    """Zalo refused the code. `detail` is what it said, fit to be told."""
-
-    account: str
-    number: int | None
-    detail: str
-
-    @property
-    def meaning(self) -> Meaning:
-        """The refusal in plain words."""
-        return meaning_of(self.number)
-
-
-class ExchangeLost(msgspec.Struct, frozen=True, tag=True):
-    """The code was presented and no answer that makes sense came back: it is spent, and there is no grant."""
-
-    account: str
-    cause: str
-
-
-class NotNow(msgspec.Struct, frozen=True, tag=True):
-    """It cannot be done now: `lacking` is "store" or "zalo" if nothing was spent, "saving" if the new grant is lost.
-
-    Without an `account` the login still waits.
-    """
-
-    lacking: str
-    account: str | None = None
-
-
-Ended = Granted | NoSuchLogin | OtherAccount | Denied | ExchangeRefused | ExchangeLost | StillWorking | NotNow
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _read_ended: Final = msgspec.msgpack.Decoder(Ended).decode

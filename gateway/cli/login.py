@@ -23,7 +23,8 @@ from .terminal import Asking, Unheard, err, fail, now, out, pretty, with_config,
 
 if TYPE_CHECKING:
     from gateway.config import Loaded
-    from gateway.logins import Begun, Ended, Granted, Logins
+    from gateway.core.login_end import Ended, Granted
+    from gateway.logins import Begun, Logins
 
 _LOOK_EVERY_S: Final = 0.25
 _MARGIN: Final = timedelta(seconds=5)  # before its end a login still says whether somebody has used it
@@ -124,7 +125,7 @@ async def _log_in(
     asking: Asking, loaded: "Loaded", account: str, redirect_uri: str, talk: "_Talk", *, may_replace: bool
 ) -> "Granted":
     """The account has a new grant; the command ends here if it has not."""
-    from gateway.logins import Granted, StillWorking
+    from gateway.core.login_end import Granted, StillWorking
     from gateway.wiring import logins_of
     from gateway.zalo.client import ZaloClient
 
@@ -175,7 +176,7 @@ def _told(ended: "Ended") -> str:
 
 async def _wait(logins: "Logins", login: Login, talk: "_Talk", *, is_state_known: bool) -> "Ended | None":
     """How the login ended, in the running gateway or by what was pasted here; None if nobody said so in time."""
-    from gateway.logins import NoSuchLogin, NotNow
+    from gateway.core.login_end import NoSuchLogin, NotNow
 
     end = login.expires_at - _MARGIN
     is_taken = False

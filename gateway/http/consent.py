@@ -13,7 +13,7 @@ from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from gateway.core.login import MOST_QUERY, Unreadable, read_callback
-from gateway.logins import NotNow
+from gateway.core.login_end import NotNow
 
 from .consent_pages import Page, page_of, page_of_unreadable
 from .doors import Doors

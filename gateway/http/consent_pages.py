@@ -7,7 +7,7 @@ import msgspec
 
 from gateway.core.errors import clip
 from gateway.core.login import Unreadable
-from gateway.logins import (
+from gateway.core.login_end import (
     Denied,
     Ended,
     ExchangeLost,

@@ -21,19 +21,17 @@ from gateway.core.grant import (
     first_grant,
 )
 from gateway.core.login import LIFE, Callback, ExchangeResult, Login, challenge_of
-from gateway.logins import (
-    Begun,
+from gateway.core.login_end import (
     Denied,
     ExchangeLost,
     ExchangeRefused,
     Granted,
-    Logins,
     NoSuchLogin,
     NotNow,
     OtherAccount,
-    Registration,
     StillWorking,
 )
+from gateway.logins import Begun, Logins, Registration
 
 from .stage import HOUR, NOON, SECOND, Clock, Notes, Store, pair, until
 

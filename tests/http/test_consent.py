@@ -9,9 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.login import Unreadable
-from gateway.http.consent import html_of
-from gateway.http.consent_pages import page_of, page_of_unreadable
-from gateway.logins import (
+from gateway.core.login_end import (
     Denied,
     Ended,
     ExchangeLost,
@@ -22,6 +20,8 @@ from gateway.logins import (
     OtherAccount,
     StillWorking,
 )
+from gateway.http.consent import html_of
+from gateway.http.consent_pages import page_of, page_of_unreadable
 
 EVIL = '"><script>alert(1)</script><img src=//evil.example>&amp;\u202e'
 ENDS: list[tuple[Ended, int, str]] = [
