@@ -75,6 +75,11 @@ def identifier(value: Any) -> str | None:
     return None
 
 
+def text(value: Any) -> str:
+    """Text as it may be kept and told, empty if it is none: half a character, which no UTF-8 can carry, is a `?`."""
+    return value.encode(errors="replace").decode() if isinstance(value, str) else ""
+
+
 def is_usable_token(token: str) -> bool:
     """True when `token` can be a header's value: visible ASCII, nothing else."""
     return len(token) <= MAX_TOKEN and _TOKEN.fullmatch(token) is not None

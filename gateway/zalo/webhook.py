@@ -17,7 +17,7 @@ from gateway.core.phone import without_numbers
 from gateway.core.receipt import Receipt
 from gateway.ports import Forged, Judge, Probe, Signed, Verdict
 
-from .reading import identifier, integer, moment, read_object, shown
+from .reading import identifier, integer, moment, read_object, shown, text
 
 MAX_BODY_BYTES: Final = 64 * 1024
 MAX_NOTE: Final = 2000
@@ -169,15 +169,16 @@ def _feedback(document: dict[str, Any]) -> News | None:
     msg_id = identifier(message.get("msg_id")) if isinstance(message, dict) else None
     if msg_id is None or not isinstance(message, dict):
         return None
-    words = [message.get("note"), *(given if isinstance(given := message.get("feedbacks"), list) else ())]
+    given = message.get("feedbacks")
+    words = map(text, (message.get("note"), *(given if isinstance(given, list) else ())))
     return News(
         kind=Kind.FEEDBACK,
-        key=_key(b"user_feedback", msg_id.encode(), str(message.get("submit_time")).encode()),
+        key=_key(b"user_feedback", msg_id.encode(), text(str(message.get("submit_time"))).encode()),
         at=moment(message.get("submit_time")),
         subject=msg_id,
         tracking_id=identifier(message.get("tracking_id")),
         after=_text(integer(message.get("rate"))),
-        note=without_numbers("\n".join(word for word in words if isinstance(word, str) and word))[:MAX_NOTE],
+        note=without_numbers("\n".join(word for word in words if word))[:MAX_NOTE],
     )
 
 

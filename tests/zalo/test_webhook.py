@@ -250,6 +250,36 @@ def test_a_rating_of_nothing_is_kept_as_it_came(message: Any) -> None:
     assert told(event(event_name="user_feedback", message=message))["kind"] == "other"
 
 
+HALF = "half of a character: \ud83d"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"event_name": "user_feedback", "message": FEEDBACK | {"note": HALF}},
+        {"event_name": "user_feedback", "message": FEEDBACK | {"feedbacks": [HALF]}},
+        {"event_name": "user_feedback", "message": FEEDBACK | {"submit_time": HALF}},
+        {"event_name": "user_feedback", "message": FEEDBACK | {"msg_id": HALF, "tracking_id": HALF}},
+        {
+            "event_name": "change_template_status",
+            "template_id": "1",
+            "status": {"new_status": "X"},
+            "reason": HALF,
+        },
+        {"event_name": "change_template_status", "template_id": HALF, "status": {"new_status": "X"}},
+        {"event_name": "change_template_status", "template_id": "1", "status": {"new_status": HALF}},
+        {"event_name": "change_template_quality", "template_id": "1", "quality": HALF},
+        {"event_name": HALF, "timestamp": HALF},
+        {
+            "event_name": "user_received_message",
+            "message": {"msg_id": HALF, "tracking_id": "t", "delivery_time": HALF},
+        },
+    ],
+)
+def test_half_a_character_comes_into_nothing_that_is_kept(members: Any) -> None:
+    msgspec.json.encode(read_webhook(event(**members), b"ZNS"))
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b'{"a":1,"a":2}'])
 def test_what_is_no_object_is_unreadable(body: bytes) -> None:
     assert read_webhook(body) == Unreadable()
