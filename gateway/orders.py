@@ -151,10 +151,10 @@ class Orders:
         """How many messages the query finds in a status that allows the order."""
         return len(await self._ledger.matching(query, statuses_for(order)))
 
-    async def carry_out(self, order: Order, query: Query, cause: str, *, expect: int) -> Report:
+    async def carry_out(self, order: Order, query: Query, cause: str, *, expect: int | None) -> Report:
         """What became of every message that the query finds in a status that allows the order.
 
-        WrongState: there are more or fewer than `expect`, and nothing was done. It goes on when whoever ordered it
+        WrongState: there are more or fewer than `expect` (None: however many there are), and nothing was done. It goes on when whoever ordered it
         has gone away, and is logged at its end.
         """
         if self._is_closed:
@@ -169,11 +169,11 @@ class Orders:
         if not task.cancelled():
             task.exception()  # looked at, in case that nobody waits for it any more
 
-    async def _carry_out(self, order: Order, query: Query, cause: str, expect: int) -> Report:
+    async def _carry_out(self, order: Order, query: Query, cause: str, expect: int | None) -> Report:
         # One set of mappings for all of them, whatever is loaded meanwhile.
         step = self.cancel if order == "cancel" else partial(self._resend, self._mappings())
         meant = await self._ledger.matching(query, statuses_for(order))
-        if len(meant) != expect:
+        if expect is not None and len(meant) != expect:
             raise WrongState(
                 f"{len(meant)} messages allow this now, not {expect} as expected; nothing was done: count them again"
             )

@@ -18,7 +18,6 @@ from gateway.core.message import Message
 from gateway.core.orders import Order, Verdict, signed
 from gateway.core.view import view
 from gateway.orders import Orders, Report
-from gateway.ports import Query
 from gateway.storage import SqliteStore
 
 from .finding import held, query_of, with_filters, with_store
@@ -66,7 +65,7 @@ def _with_messages(command: Any) -> Any:
             click.option(
                 "--expect", type=click.IntRange(0), help="Act only if exactly so many are meant; do not ask."
             ),
-            click.option("--yes", is_flag=True, help="Do not ask."),
+            click.option("--yes", is_flag=True, help="Do not ask, however many are meant by then."),
             _with_note,
             with_json,
         )
@@ -154,14 +153,10 @@ def _to_many(asking: Asking, order: Order, asked: _Asked, cause: str) -> None:
         return
     if asked.expect is None and not asked.yes and count:
         _agree(order, count, doubtful)
-    report = _ordered(asking, lambda orders, _: _many(orders, order, query, cause, asked.expect, count))
+    agreed = None if asked.yes else count  # who agrees to anything agrees also to one more
+    expect = agreed if asked.expect is None else asked.expect
+    report = _ordered(asking, lambda orders, _: orders.carry_out(order, query, cause, expect=expect))
     _tell_many(order, report, is_json=asked.is_json)
-
-
-def _many(
-    orders: Orders, order: Order, query: Query, cause: str, expect: int | None, count: int
-) -> Coroutine[Any, Any, Report]:
-    return orders.carry_out(order, query, cause, expect=count if expect is None else expect)
 
 
 def _agree(order: Order, count: int, doubtful: int) -> None:

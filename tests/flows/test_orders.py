@@ -258,6 +258,14 @@ async def test_where_the_count_is_another_nothing_is_done_and_both_numbers_are_t
     assert {await house.state(message) for message in queued} == {State.QUEUED}
 
 
+async def test_where_no_count_is_given_all_that_are_there_are_meant() -> None:
+    house = await House().open()
+    queued = await held(house, "evt-1", "evt-2")
+    report = await orders_of(house).carry_out("cancel", ALL, BY, expect=None)
+    assert (report.count, report.done) == (2, 2)
+    assert {await house.state(message) for message in queued} == {State.CANCELLED}
+
+
 async def test_a_status_that_does_not_allow_the_order_means_none() -> None:
     house = await House().open()
     await house.send()
