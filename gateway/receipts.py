@@ -8,7 +8,7 @@ from typing import Final
 
 from .core.callback import of_news
 from .core.errors import Unavailable
-from .core.message import Message, received
+from .core.message import Message, has_heard_enough, received
 from .core.news import News
 from .core.receipt import Receipt
 from .ports import Clock, Judge, KeptReceipt, Ledger, Observer, Probe, Signed, Tell
@@ -105,6 +105,8 @@ class Receipts:
     async def _deliver(self, account: str, receipt: Receipt) -> Message | None:
         """The message that the receipt speaks of, with the receipt in it; None if there is none."""
         while (message := await self._ledger.match(account, receipt)) is not None:
+            if has_heard_enough(message):
+                return message
             after = received(message, receipt, self._clock())
             if await self._ledger.save(after, expected=message.version):
                 return after

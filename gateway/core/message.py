@@ -27,6 +27,8 @@ Mode = Literal["live", "development"]
 RESEND_DELAY: Final = timedelta(seconds=10)
 DEFAULT_TIME_LIMIT: Final = timedelta(hours=2)
 SAID_AGAIN: Final = "said again"
+MOST_SAID_AGAIN: Final = 10
+"""So often a receipt that says nothing new is noted: Zalo repeats itself a few times, and whoever replays one, for ever."""
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -62,7 +64,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One message as the Ledger keeps it; nothing in it is confidential, `phone` is masked.
 
     `unsettled` are the attempts of which it is not known whether Zalo took them; `back` is where a second try
-    returns to when it comes to nothing. `ask_at` is when a `sent` message has been silent for so long that Zalo is to
+    returns to when it comes to nothing; `former_accounts` may still have a word to say about them. `ask_at` is when a `sent` message has been silent for so long that Zalo is to
     be asked, and an `unknown` one for so long that nothing can tell any more.
     """
 
@@ -90,6 +92,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unsettled: tuple[Attempt, ...] = ()
     back: State | None = None
     was_resent: bool = False
+    former_accounts: tuple[str, ...] = ()
     msg_id: str | None = None
     other_msg_ids: tuple[str, ...] = ()
     not_before: datetime | None = None
@@ -108,6 +111,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def open_attempt(self) -> Attempt | None:
         """The attempt whose request is under way, if there is one."""
         return next((attempt for attempt in reversed(self.unsettled) if attempt.is_open), None)
+
+    def is_of(self, account: str) -> bool:
+        """True if a receipt that the account got may be about this message."""
+        return account == self.account or account in self.former_accounts
 
     def is_settled(self, now: datetime) -> bool:
         """False once an unknown message has been unknown for longer than anything could still tell."""
@@ -167,6 +174,11 @@ def received(message: Message, receipt: Receipt, now: datetime, *, cause: str | 
         reason=None,
         next_attempt_at=None,
     )
+
+
+def has_heard_enough(message: Message) -> bool:
+    """True if one more receipt would say what has been said, and noted, often enough."""
+    return sum(entry.cause == SAID_AGAIN for entry in message.timeline) >= MOST_SAID_AGAIN
 
 
 def expired(message: Message, now: datetime) -> Message:

@@ -53,6 +53,8 @@ def resent(message: Message, filled: Message, now: datetime, *, cause: str) -> M
     """The message is queued once more, as `filled` from its event by the mapping in force. Raises WrongState."""
     state = target(message, Fact.RESEND)
     anew = {name: getattr(filled, name) for name in _FILLED}
+    if filled.account != message.account:
+        anew["former_accounts"] = (*message.former_accounts, message.account)
     is_early = filled.not_before is not None and filled.not_before > now
     return changed(
         message,

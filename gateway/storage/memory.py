@@ -229,9 +229,10 @@ class MemoryStore(MemoryVault, MemoryOutbox):
 
     async def match(self, account: str, receipt: Receipt) -> Message | None:
         self._check()
-        own = [message for message in self._messages() if message.account == account]
-        by_name = [message for message in own if message.tracking_id == receipt.tracking_id]
-        by_msg_id = [message for message in own if message.msg_id is not None and message.msg_id == receipt.msg_id]
+        everything = self._messages()
+        by_name = [it for it in everything if it.tracking_id == receipt.tracking_id and it.is_of(account)]
+        is_known = receipt.msg_id is not None
+        by_msg_id = [it for it in everything if is_known and it.msg_id == receipt.msg_id and it.account == account]
         return next(iter(by_name + by_msg_id), None)
 
     async def settle_receipt(self, receipt_id: int, *, is_matched: bool) -> None:

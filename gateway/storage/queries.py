@@ -205,9 +205,7 @@ def receipt(tracking_id: str | None, msg_id: str | None, delivered_at: int | Non
 
 def match(reader: sqlite3.Connection, account: str, tracking_id: str | None, msg_id: str | None) -> Message | None:
     """The account's message of that tracking_id, else of that msg_id."""
-    for column, value in (("tracking_id", tracking_id), ("msg_id", msg_id)):
-        if value is not None:
-            messages = _messages(reader, [f"{column} = ?", "account = ?"], [value, account], "seq", 1)
-            if messages:
-                return messages[0]
-    return None
+    for named in _messages(reader, ["tracking_id = ?"], [tracking_id], "seq", 1):
+        if named.is_of(account):
+            return named
+    return next(iter(_messages(reader, ["account = ?", "msg_id = ?"], [account, msg_id], "seq", 1)), None)

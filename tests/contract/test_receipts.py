@@ -89,6 +89,13 @@ class TestMatching:
         sent = await put(store, finish(begin(make_message(), store.owner), "z1"))
         assert await store.match("second", Receipt("z1", sent.tracking_id, None)) is None
 
+    async def test_also_within_an_account_that_it_was_sent_through_before(self, store: Store) -> None:
+        sent = await put(store, finish(begin(make_message(), store.owner), "z1"))
+        moved = await change(store, sent, account="second", former_accounts=("main",))
+        assert await store.match("main", Receipt(None, sent.tracking_id, None)) == moved
+        assert await store.match("second", Receipt(None, sent.tracking_id, None)) == moved
+        assert await store.match("third", Receipt(None, sent.tracking_id, None)) is None
+
     async def test_a_msg_id_is_known_from_the_save_on(self, store: Store) -> None:
         begun = await put(store, begin(make_message(), store.owner))
         assert await store.match("main", Receipt("z1", None, None)) is None

@@ -123,6 +123,13 @@ def test_who_is_sent_again_keeps_who_it_is_and_takes_all_else_from_the_mapping_i
     assert all(getattr(after, name) == getattr(before, name) for name in kept)
 
 
+def test_the_accounts_that_it_was_sent_through_may_still_have_a_word_to_say() -> None:
+    after = resent(in_(State.UNKNOWN), FILLED, LATER, cause=BY)
+    assert [after.is_of(account) for account in ("main", "other", "third")] == [True, True, False]
+    same = resent(in_(State.UNKNOWN), born(), LATER, cause=BY)
+    assert same.former_accounts == ()
+
+
 def test_what_is_not_to_go_yet_waits_for_its_moment_also_when_it_is_sent_again() -> None:
     early = msgspec.structs.replace(FILLED, not_before=LATER + HOUR)
     after = resent(in_(State.FAILED), early, LATER, cause=BY)

@@ -10,7 +10,7 @@ import pytest
 from gateway.core.callback import Callback
 from gateway.core.delivery import State
 from gateway.core.errors import Unavailable
-from gateway.core.message import Message
+from gateway.core.message import MOST_SAID_AGAIN, SAID_AGAIN, Message
 from gateway.core.news import Kind, News
 from gateway.core.receipt import Receipt
 from gateway.ports import Forged, Probe, Signed, Verdict
@@ -62,6 +62,18 @@ async def test_a_receipt_delivers_the_message_that_it_names() -> None:
     message = await it.house.now(message)
     assert (message.state, message.delivered_at) == (State.DELIVERED, THEN)
     assert it.told == [message]
+    assert await it.house.store.receipts(10) == []
+
+
+async def test_one_that_is_replayed_for_ever_fills_no_timeline() -> None:
+    it = await post()
+    message = await it.house.send()
+    receipt = Receipt(None, message.tracking_id, THEN)
+    for _ in range(100):
+        await it.bring(receipt)
+    message = await it.house.now(message)
+    repeats = [entry for entry in message.timeline if entry.cause == SAID_AGAIN]
+    assert len(repeats) == MOST_SAID_AGAIN
     assert await it.house.store.receipts(10) == []
 
 
