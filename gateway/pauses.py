@@ -21,6 +21,7 @@ class Pauses:
         self._clock = clock
         self._observer = observer
         self._operators = operators
+        self._stopped: dict[str, Hold] = {}  # how each account that cannot send was last seen to be held
 
     async def pause(
         self, account: str, *, by: str, template_id: str | None = None, event_type: str | None = None
@@ -36,7 +37,7 @@ class Pauses:
     async def resume(
         self, account: str, *, by: str, template_id: str | None = None, event_type: str | None = None
     ) -> None:
-        """What held exactly this holds it no more, whoever held it; WrongState where only a grant can cure it."""
+        """What held exactly this holds it no more, whoever held it; WrongState where nothing did, and it cannot send."""
         now = self._clock()
         await self._gates.reload(now)
         is_whole = template_id is None and event_type is None
@@ -47,23 +48,32 @@ class Pauses:
         ]
         for hold in held:
             await self._gates.release(hold, f"resumed {by}")
-        left = self._gates.account_hold(account, now) if is_whole else None
+        left = self._gates.account_hold(account, now) if is_whole and not held else None
         if left is not None and not left.is_over(now):
             raise WrongState(f"account {account} cannot send: {left.cause}; the cure is: {left.cure}")
 
     def paused(self, account: str) -> Hold | None:
-        """What keeps the whole account from sending; not a refresh that is under way."""
+        """What keeps the whole account from sending. A refresh that is under way neither stops an account nor lets it go."""
         now = self._clock()
         hold = self._gates.account_hold(account, now)
-        return None if hold is None or hold.is_over(now) else hold
+        if hold is None:
+            self._stopped.pop(account, None)
+        elif not hold.is_over(now):
+            self._stopped[account] = hold
+        return self._stopped.get(account)
 
     async def look(self) -> None:
         """Operators will be told of every account that has been paused, for another reason, or goes again."""
         told = await self._ledger.pauses()  # each time: another process may have told, and died
         for account in self._gates.accounts:
+            before = told.get(account)
+            if before is not None:
+                self._stopped.setdefault(
+                    account, before
+                )  # until it is seen to go: this process may just have started
             hold = self.paused(account)
-            if _reason(told.get(account)) is not _reason(hold):
-                await self._announce(account, hold, told.get(account))
+            if _reason(before) is not _reason(hold):
+                await self._announce(account, hold, before)
 
     async def _announce(self, account: str, hold: Hold | None, before: Hold | None) -> None:
         callbacks = of_pause(self._operators, account, hold, self._clock())

@@ -85,7 +85,7 @@ class WrongState(GatewayError):
     """An operator asked for what the message's status does not allow."""
 
     code = "wrong-state"
-    title = "The message's status does not allow this"
+    title = "The status does not allow this"
 
 
 class TooLarge(GatewayError):

@@ -8,9 +8,10 @@ import pytest
 from gateway.core.callback import Callback
 from gateway.core.delivery import Reason, State
 from gateway.core.errors import WrongState
+from gateway.core.grant import Dead, NotPresented, RefreshResult, Refused
 from gateway.pauses import Pauses
 
-from .stage import HOUR, SECOND, UNCERTAIN, House
+from .stage import HOUR, REJECTED, SECOND, TOKEN_LIFE, UNCERTAIN, House
 
 
 class Office:
@@ -120,3 +121,63 @@ async def test_every_operator_who_asked_is_told() -> None:
     await it.pauses.pause("main", by="by ops")
     await it.pauses.look()
     assert await it.told("day") == await it.told("night") == [("account.paused", "operator")]
+
+
+@pytest.mark.parametrize("result", [NotPresented("connect-timed-out"), Refused("busy")])
+async def test_an_account_that_still_gets_no_token_is_not_told_as_resumed_whenever_it_asks_for_one(
+    result: RefreshResult,
+) -> None:
+    it = await office()
+    it.house.issuer.script = [result] * 1000
+    it.house.zalo.rule = lambda _: REJECTED
+    await it.house.send()
+    await it.pauses.look()
+    assert await it.told() == [("account.paused", "credentials")]
+    for _ in range(600):
+        it.house.clock.turn(SECOND / 2)
+        await it.house.tokens.look()
+        await it.pauses.look()
+        shown = it.pauses.paused("main")
+        assert shown is not None
+        assert shown.reason is Reason.CREDENTIALS
+    assert await it.told() == []
+    it.house.zalo.rule = None
+    it.house.issuer.script = []
+    await it.house.turn(HOUR / 2)
+    await it.pauses.look()
+    assert await it.told() == [("account.resumed", None)]
+
+
+async def test_while_a_refresh_is_under_way_a_process_that_starts_anew_tells_nothing() -> None:
+    it = await office()
+    it.house.issuer.script = [NotPresented("dns")] * 99
+    it.house.zalo.script = [REJECTED]
+    await it.house.send()
+    await it.pauses.look()
+    assert await it.told() == [("account.paused", "credentials")]
+    again = Office(House(store=it.house.store, clock=it.house.clock, owner="them"))
+    again.house.issuer.script = [NotPresented("dns")] * 99
+    await again.house.gates.reload(it.house.clock())
+    opening = again.house.issuer.hold_back()
+    again.house.clock.turn(HOUR / 2)
+    await again.house.tokens.look()
+    await again.pauses.look()
+    assert again.pauses.paused("main") is not None
+    opening.set()
+    await again.house.turn(SECOND)
+    await again.pauses.look()
+    assert await it.told() == []
+
+
+async def test_an_operator_s_pause_is_lifted_also_where_no_token_works_and_what_is_left_is_shown() -> None:
+    it = await office()
+    await it.pauses.pause("main", by="by ops")
+    it.house.issuer.script = [Dead("gone")]
+    it.house.clock.turn(2 * TOKEN_LIFE)
+    await it.house.turn(SECOND)
+    await it.pauses.resume("main", by="by ops")
+    left = it.pauses.paused("main")
+    assert left is not None
+    assert (left.reason, "token import main" in left.cure) == (Reason.CREDENTIALS, True)
+    with pytest.raises(WrongState, match="token import main"):
+        await it.pauses.resume("main", by="by ops")
