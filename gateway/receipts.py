@@ -49,7 +49,7 @@ class Receipts:
         """True once a rightly signed event is stored (or Zalo's empty probe was recognised); False for a forged one."""
         verdict = self._judge(account, signature, server, body)
         if isinstance(verdict, Signed):
-            await self._keep(account, verdict.said, body)
+            await self._keep(verdict.account, verdict.said, body)
         self._observer.fact("webhook", account=account, verdict=verdict)
         return isinstance(verdict, Signed | Probe)
 

@@ -42,9 +42,10 @@ class Oracle(Protocol):
 
 
 class Signed(msgspec.Struct, frozen=True):
-    """A webhook event that Zalo signed, and what it says."""
+    """A webhook event that Zalo signed, what it says, and of which account."""
 
     said: Receipt | News
+    account: str
 
 
 class Forged(msgspec.Struct, frozen=True):

@@ -69,7 +69,7 @@ def moment(value: Any) -> datetime | None:
 def identifier(value: Any) -> str | None:
     """An id as text: printable, not empty, at most 128 characters; an integer is taken for its digits."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return str(value) if 0 <= value < 10**18 else None
+        return str(value) if 0 <= value < 10**20 else None
     if isinstance(value, str) and 0 < len(value) <= MAX_ID and value.isprintable() and not value.isspace():
         return value
     return None

@@ -33,10 +33,11 @@ Received = Receipt | News | Unreadable
 
 
 class Keys(msgspec.Struct, frozen=True):
-    """What an account's webhook calls are signed with; several secrets while one is being rotated."""
+    """What an account's webhook calls are signed with, several secrets while one is being rotated; and its id at Zalo."""
 
     app_id: str
     secrets: Sequence[str]
+    oa_id: str = ""
 
     def __repr__(self) -> str:
         return f"Keys({self.app_id!r}, …)"
@@ -51,9 +52,31 @@ def judge_of(keys: Mapping[str, Keys]) -> Judge:
         if not verify(signature, body, keys[account].app_id, keys[account].secrets):
             return Forged()
         said = read_webhook(body, server)
-        return Forged() if isinstance(said, Unreadable) else Signed(said)
+        if isinstance(said, Unreadable):
+            return Forged()
+        return Signed(said, _subject(account, signature, body))
+
+    def _subject(account: str, signature: bytes | None, body: bytes) -> str:
+        """The account that the event is about: an app has one webhook address for all its Official Accounts."""
+        own = keys[account]
+        siblings = [name for name, it in keys.items() if name != account and it.app_id == own.app_id]
+        if not siblings:
+            return account
+        named = _official_accounts(body)
+        if own.oa_id in named:
+            return account
+        fits = (it for it in siblings if keys[it].oa_id in named)
+        return next((it for it in fits if verify(signature, body, own.app_id, keys[it].secrets)), account)
 
     return judge
+
+
+def _official_accounts(body: bytes) -> set[str]:
+    """The ids that the event gives for the Official Account. Source: docs/zalo.md §7.3"""
+    document = read_object(body) or {}
+    sender = document.get("sender")
+    given = (document.get("oa_id"), document.get("oaId"), sender.get("id") if isinstance(sender, dict) else None)
+    return {name for it in given if (name := identifier(it)) is not None}
 
 
 def verify(header: bytes | None, body: bytes, app_id: str, secrets: Sequence[str]) -> bool:

@@ -45,7 +45,7 @@ class Post:
 
     async def bring(self, said: Receipt | News, account: str = "main", body: bytes = b"signed") -> None:
         """Zalo has called, and what was stored has been worked on."""
-        self.verdicts[body] = Signed(said)
+        self.verdicts[body] = Signed(said, account)
         assert await self.receipts.take(account, b"mac", None, body)
         while await self.receipts._turn():
             pass
@@ -87,7 +87,7 @@ async def test_a_receipt_may_name_only_zalo_s_own_id() -> None:
 async def test_it_is_stored_before_it_is_answered_and_worked_on_afterwards() -> None:
     it = await post()
     message = await it.house.send()
-    it.verdicts[b"x"] = Signed(Receipt(None, message.tracking_id, THEN))
+    it.verdicts[b"x"] = Signed(Receipt(None, message.tracking_id, THEN), "main")
     assert await it.receipts.take("main", b"mac", None, b"x")
     (kept,) = await it.house.store.receipts(10)
     assert (kept.account, kept.body, kept.received_at) == ("main", b"x", it.house.clock())
@@ -96,7 +96,7 @@ async def test_it_is_stored_before_it_is_answered_and_worked_on_afterwards() -> 
 
 async def test_what_cannot_be_stored_is_not_taken() -> None:
     it = await post()
-    it.verdicts[b"x"] = Signed(NEWS)
+    it.verdicts[b"x"] = Signed(NEWS, "main")
     it.house.store.is_down = True
     with pytest.raises(Unavailable):
         await it.receipts.take("main", b"mac", None, b"x")
@@ -151,7 +151,7 @@ async def test_receipts_taken_at_once_are_all_worked_on() -> None:
     it = await post()
     messages = [await it.house.send(f"evt-{number}") for number in range(250)]
     for number, message in enumerate(messages):
-        it.verdicts[b"%d" % number] = Signed(Receipt(None, message.tracking_id, THEN))
+        it.verdicts[b"%d" % number] = Signed(Receipt(None, message.tracking_id, THEN), "main")
     await asyncio.gather(*(it.receipts.take("main", b"m", None, b"%d" % number) for number in range(250)))
     assert await it.receipts._turn()
     assert not await it.receipts._turn()
@@ -253,7 +253,7 @@ async def test_one_that_goes_wrong_takes_no_other_with_it() -> None:
     it.house.store.match = stumble  # type: ignore[method-assign]
     running = asyncio.create_task(it.receipts.run())
     for number, message in enumerate((bad, good)):
-        it.verdicts[b"%d" % number] = Signed(Receipt(None, message.tracking_id, THEN))
+        it.verdicts[b"%d" % number] = Signed(Receipt(None, message.tracking_id, THEN), "main")
         await it.receipts.take("main", b"m", None, b"%d" % number)
     await asyncio.sleep(3)
     assert await it.house.state(good) is State.DELIVERED
@@ -265,7 +265,7 @@ async def test_one_that_goes_wrong_takes_no_other_with_it() -> None:
 async def test_what_was_stored_is_worked_on_when_the_store_comes_back_and_after_a_restart() -> None:
     it = await post()
     message = await it.house.send()
-    it.verdicts[b"x"] = Signed(Receipt(None, message.tracking_id, THEN))
+    it.verdicts[b"x"] = Signed(Receipt(None, message.tracking_id, THEN), "main")
     await it.receipts.take("main", b"m", None, b"x")
     restarted = Post(it.house)
     it.house.store.is_down = True

@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 
 from gateway.core.news import Kind, News
 from gateway.core.receipt import Receipt
+from gateway.ports import Signed
 from gateway.zalo.webhook import (
     MAX_BODY_BYTES,
+    Keys,
     Unreadable,
+    judge_of,
     read_webhook,
     sign,
     verify,
@@ -135,6 +138,48 @@ def test_one_changed_byte_anywhere_makes_it_wrong(data: st.DataObject) -> None:
     changed = target[:position] + bytes([byte]) + target[position + 1 :]
     header, body = (changed, BODY) if other == "header" else (HEADER, changed)
     assert not verify(header, body, APP_ID, [SECRET])
+
+
+OTHER_OA = "2893352839501541173"  # the sender of BODY
+ACCOUNTS = {
+    "main": Keys(APP_ID, [SECRET], "111"),
+    "second": Keys(APP_ID, [SECRET], OTHER_OA),
+    "elsewhere": Keys("another app", [SECRET], OTHER_OA),
+}
+
+
+def subject(
+    accounts: dict[str, Keys], account: str, *, body: bytes = BODY, header: bytes | None = HEADER
+) -> str | None:
+    verdict = judge_of(accounts)(account, header, b"ZNS", body)
+    return verdict.account if isinstance(verdict, Signed) else None
+
+
+def test_an_event_is_about_the_official_account_that_it_names_among_those_of_the_app() -> None:
+    assert subject(ACCOUNTS, "main") == "second", "an app has one webhook address"
+    assert subject(ACCOUNTS, "second") == "second"
+    assert subject(ACCOUNTS, "elsewhere") is None
+    assert subject({**ACCOUNTS, "second": Keys("another app", [SECRET], OTHER_OA)}, "main") == "main"
+    assert subject({**ACCOUNTS, "second": Keys(APP_ID, ["another"], OTHER_OA)}, "main") == "main"
+    assert subject({**ACCOUNTS, "main": Keys(APP_ID, [SECRET], OTHER_OA)}, "main") == "main"
+    assert subject({**ACCOUNTS, "second": Keys(APP_ID, [SECRET], "222")}, "main") == "main"
+    assert subject({**ACCOUNTS, "second": Keys(APP_ID, [SECRET])}, "main") == "main"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"event_name": "change_template_status", "oa_id": OTHER_OA},
+        {"event_name": "change_oa_daily_quota", "oaId": OTHER_OA},
+        {"event_name": "user_feedback", "oa_id": int(OTHER_OA)},
+        {"event_name": "user_received_message", "sender": {"id": OTHER_OA}},
+    ],
+)
+def test_wherever_the_official_account_is_named_it_is_found(members: Any) -> None:
+    body = event(**members)
+    assert subject(ACCOUNTS, "main", body=body, header=sign(body, APP_ID, SECRET)) == "second"
+    other = event(**members, sender={"id": []}) if "sender" not in members else event(**members, oa_id={})
+    assert subject(ACCOUNTS, "main", body=other, header=sign(other, APP_ID, SECRET)) == "second"
 
 
 @given(st.none() | st.binary(), BODIES | st.sampled_from(NOT_ZALOS))
