@@ -155,12 +155,12 @@ async def _demonstrate(asking: Asking, folder: Path, tell: Tell) -> list[Act]:
         store = await open_store(loaded.settings.store.url, loaded.settings.sealing_keys(), is_simulated=True)
         try:
             await authorise(loaded, store, simulated)
-            async with serving(loaded, store, log_level="error") as url:
-                simulated.webhook_to(f"{url}/webhooks/zalo/{next(iter(loaded.settings.accounts))}")
+            async with serving(loaded, store, log_level="error") as served:
+                simulated.webhook_to(served.webhook)
                 if tell is _aloud:
-                    out.print(f"listening on {url}", style="faint")
+                    out.print(f"listening on {served.url}", style="faint")
                 for number, scene in enumerate(scenes(phones), 1):
-                    played.append(await _play(number, scene, url))
+                    played.append(await _play(number, scene, served.url))
                     tell(number, played[-1])
         finally:
             await store.aclose()

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
+from typing import NamedTuple
 
 import click
 import uvloop
@@ -27,6 +28,13 @@ from .simulated import caller_key, load_simulated
 from .terminal import Asking, err, out, pretty, with_config
 
 
+class Served(NamedTuple):
+    """Where a gateway answers, and where Zalo calls its first account's webhook."""
+
+    url: str
+    webhook: str
+
+
 @asynccontextmanager
 async def simulating(port: int = 0, *, is_realistic: bool = False) -> AsyncIterator[tuple[Simulator, str]]:
     """A simulator that answers at the URL that comes with it."""
@@ -40,8 +48,8 @@ async def simulating(port: int = 0, *, is_realistic: bool = False) -> AsyncItera
 
 
 @asynccontextmanager
-async def serving(loaded: Loaded, store: SqliteStore, *, log_level: str) -> AsyncIterator[str]:
-    """A gateway that answers at the URL that comes with it, and has drained after the context."""
+async def serving(loaded: Loaded, store: SqliteStore, *, log_level: str) -> AsyncIterator[Served]:
+    """A gateway that answers where that says, and has drained after the context."""
     telemetry = Telemetry(level=log_level)
     server = loaded.settings.server
     async with AsyncExitStack() as stack:
@@ -51,9 +59,10 @@ async def serving(loaded: Loaded, store: SqliteStore, *, log_level: str) -> Asyn
             stack.enter_context(closing(bound(server.host, server.public_port))) if server.public_port else None
         )
         gateway = await stack.enter_async_context(running(loaded, telemetry, store))
-        listener = Listener(gateway.app, door)
+        listener = facing_zalo = Listener(gateway.app, door)
         if gateway.public_app is not None and public is not None:
-            await stack.enter_async_context(Listener(gateway.public_app, public).serving())
+            facing_zalo = Listener(gateway.public_app, public)
+            await stack.enter_async_context(facing_zalo.serving())
         await stack.enter_async_context(listener.serving())
         # Drained while the doors still answer: who comes now is told to come back, not cut off.
         stack.push_async_callback(gateway.drain)
@@ -62,7 +71,8 @@ async def serving(loaded: Loaded, store: SqliteStore, *, log_level: str) -> Asyn
         telemetry.fact("listening", url=listener.url)
         gc.collect()
         gc.freeze()  # what is here now stays: looking through it again and again would cost each message its share
-        yield listener.url
+        webhook = f"{facing_zalo.url}/webhooks/zalo/{next(iter(loaded.settings.accounts))}"
+        yield Served(listener.url, webhook)
 
 
 @contextmanager
@@ -119,8 +129,8 @@ async def _serve(asking: Asking, log_level: str) -> None:
         told=settings.told(),
     )
     try:
-        async with serving(loaded, store, log_level=log_level) as url:
-            out.print(f"listening on {url}", markup=False)
+        async with serving(loaded, store, log_level=log_level) as served:
+            out.print(f"listening on {served.url}", markup=False)
             await _stop_signal()
     finally:
         await store.aclose()
@@ -135,12 +145,12 @@ async def _serve_simulated(asking: Asking, log_level: str) -> None:
         )
         try:
             await authorise(loaded, store, simulated)
-            async with serving(loaded, store, log_level=log_level) as url:
-                simulated.webhook_to(f"{url}/webhooks/zalo/{next(iter(settings.accounts))}")
+            async with serving(loaded, store, log_level=log_level) as served:
+                simulated.webhook_to(served.webhook)
                 out.print(f"simulator on {simulator_url}", markup=False)
                 for caller in settings.callers:
                     out.print(f"caller {caller}: Authorization: Bearer {caller_key(caller)}", markup=False)
-                out.print(f"listening on {url}", markup=False)
+                out.print(f"listening on {served.url}", markup=False)
                 await _stop_signal()
         finally:
             await store.aclose()

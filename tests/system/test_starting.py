@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.system.commands import edited, run, said
-from tests.system.stage import ROOT, Process, Stage
+from tests.system.stage import ROOT, Process, Speaker, Stage, eventually, order
+from tests.transport.fault_server import closed_port
 
 pytestmark = pytest.mark.system
 
@@ -75,8 +76,11 @@ def test_a_store_is_opened_only_with_its_key_and_only_by_its_own_kind(stage: Sta
     assert stage.config.parent.joinpath("gateway.db").read_bytes() == before
 
 
-def test_a_simulated_store_opens_for_every_command_whatever_is_set(config: Path) -> None:
+@pytest.mark.parametrize("has_public_door", [False, True])
+def test_a_simulated_store_opens_for_every_command_whatever_is_set(config: Path, has_public_door: bool) -> None:
     edited(config, ("port = 8080", "port = 0"))
+    if has_public_door:
+        edited(config, ("public_port = 0", f"public_port = {closed_port()}"))
     folder = config.parent
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -94,11 +98,15 @@ def test_a_simulated_store_opens_for_every_command_whatever_is_set(config: Path)
             lines.append(line)
         assert any(line.startswith("simulator on http://") for line in lines)
         assert any("Bearer simulator-checkout" in line for line in lines)
+        gateway = Speaker(line.split()[-1])
+        key = "simulator-checkout"
+        path = f"/v1/messages/{gateway.ask('POST', '/v1/events', order('s-simulated'), key).body['tracking_id']}"
+        eventually(lambda: gateway.ask("GET", path, key=key).body["status"] == "delivered")
         for environment in ({}, {"GATEWAY_KEY": OTHER_KEY}):
             said(
                 run("--config", str(config), "messages", "list", folder=folder, environment=environment),
                 0,
-                "no such messages",
+                "delivered",
             )
             said(
                 run("--config", str(config), "token", "status", folder=folder, environment=environment),
