@@ -273,3 +273,29 @@ NO_OUTCOME: Final = Uncertain(
         advice="wait for the receipt; do not send it again another way if a second message would hurt",
     )
 )
+
+_WAITED: Final[dict[Reason | None, tuple[Category, str]]] = {
+    None: (Category.TRANSIENT, "its turn"),
+    Reason.RETRY: (Category.TRANSIENT, "another try"),
+    Reason.QUIET_HOURS: (Category.WINDOW, "the end of the quiet hours"),
+    Reason.QUOTA: (Category.QUOTA, "more quota"),
+    Reason.RATE: (Category.TRANSIENT, "its turn"),
+    Reason.CREDENTIALS: (Category.CREDENTIALS, "the account to have a working access token"),
+    Reason.BILLING: (Category.BILLING, "the account's billing to be mended"),
+    Reason.CONFIGURATION: (Category.CONFIGURATION, "the account's settings to be mended"),
+    Reason.UPSTREAM: (Category.TRANSIENT, "Zalo to answer again"),
+    Reason.OPERATOR: (Category.TRANSIENT, "an operator who had stopped it"),
+    Reason.NOT_BEFORE: (Category.WINDOW, "the moment before which it was not to be sent"),
+}
+
+
+def waited_too_long(reason: Reason | None) -> DeliveryError:
+    """Why a message whose time has passed, and which Zalo has said nothing of, was not sent before."""
+    category, what = _WAITED[reason]
+    return DeliveryError(
+        code="waited-too-long",
+        category=category,
+        detail=f"its time passed while it waited for {what}",
+        permanent=True,
+        advice="use another channel, or ask an operator to resend it",
+    )

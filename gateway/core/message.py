@@ -17,6 +17,7 @@ from .delivery import (
     Reason,
     Special,
     State,
+    waited_too_long,
 )
 from .errors import WrongState
 from .event import Event
@@ -182,8 +183,12 @@ def has_heard_enough(message: Message) -> bool:
 
 
 def expired(message: Message, now: datetime) -> Message:
-    """The message after its time has passed; the error that it waited with is kept."""
-    return changed(message, now, Fact.EXPIRY, target(message, Fact.EXPIRY), reason=None, next_attempt_at=None)
+    """The message after its time has passed; the error that it waited with is kept, or says what it waited for."""
+    state, error = target(message, Fact.EXPIRY), message.error
+    if state is State.EXPIRED and error is None:
+        error = waited_too_long(message.reason)
+    cause = None if message.reason is None else f"waited for {message.reason}"
+    return changed(message, now, Fact.EXPIRY, state, cause=cause, error=error, reason=None, next_attempt_at=None)
 
 
 def target(message: Message, fact: Fact, *, is_alone: bool = True) -> State:

@@ -459,3 +459,19 @@ def test_an_unknown_message_counts_as_settled_until_nothing_can_tell_any_more() 
 def test_time_never_runs_backwards_in_a_message() -> None:
     message = received(begun(born(), NOON + HOUR), RECEIPT, NOON)
     assert message.updated_at == NOON + HOUR
+
+
+@pytest.mark.parametrize("reason", [None, *Reason])
+def test_what_expires_before_zalo_was_asked_says_what_it_had_waited_for(reason: Reason | None) -> None:
+    after = expired(waiting(born(), reason=reason, next_attempt_at=None), NOON + HOUR)
+    assert after.error is not None
+    assert (after.error.code, after.error.permanent, after.error.zalo) == ("waited-too-long", True, None)
+    assert after.timeline[-1].cause == (None if reason is None else f"waited for {reason}")
+
+
+def test_what_zalo_had_said_is_kept_and_a_second_try_that_expires_has_no_error_of_its_own() -> None:
+    deferred = concluded(begun(born()), 1, DEFERRED, NOON, next_attempt_at=NOON)
+    assert expired(deferred, NOON + HOUR).error == DEFERRED.error
+    again = concluded(begun(born(resends=True)), 1, UNCERTAIN, NOON)
+    assert again.state is State.QUEUED_AGAIN
+    assert expired(again, NOON + HOUR).error == again.error
