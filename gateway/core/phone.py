@@ -21,7 +21,7 @@ _LONGEST: Final = 60  # characters of decorated text that are looked at
 # 0 · 84 · 840 · 00 (a spreadsheet's doubled zero) · 0084 · 00840; with a plus only 84 and 840.
 _PREFIXES: Final = frozenset({"", "0", "84", "840", "00", "0084", "00840"})
 _PLUS_PREFIXES: Final = frozenset({"84", "840"})
-_LIKE_A_NUMBER: Final = re.compile(r"\d(?:[ .\-()]{0,2}\d){7,}")
+_LIKE_A_NUMBER: Final = re.compile(r"\d(?:[ .\-()/_\n]{0,2}\d){7,}")
 
 
 def normalise(value: object) -> Phone:

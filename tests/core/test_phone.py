@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gateway.core.errors import InvalidPhone
-from gateway.core.phone import mask, normalise
+from gateway.core.phone import mask, normalise, without_numbers
 
 NINE = st.from_regex(r"(3[2-9]|5[69]|7[06-9]|8[1-58]|9[0-46-8])[0-9]{7}", fullmatch=True)
 
@@ -157,3 +157,11 @@ def test_what_goes_out_is_always_84_and_nine_digits(value: Any) -> None:
 
 def test_a_masked_phone_shows_its_last_four_digits_alone() -> None:
     assert mask("84987654321") == "84*****4321"
+
+
+@pytest.mark.parametrize(
+    "number", ["0912345678", "0912 345 678", "0912/345/678", "0912_345_678", "0912\n345\n678", "+84 (912) 345-678"]
+)
+def test_no_grouping_hides_a_number_in_somebodys_words(number: str) -> None:
+    assert not re.search(r"\d", without_numbers(f"call {number} now"))
+    assert without_numbers("2 of 3, order 1234567") == "2 of 3, order 1234567"
