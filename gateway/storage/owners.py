@@ -7,7 +7,7 @@ dead at once; process ids, which are used again, do not come into it.
 import fcntl
 import os
 import secrets
-from collections.abc import Collection
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -18,9 +18,9 @@ _SUFFIX: Final = ".lock"
 
 
 class Owners:
-    """This process's name among those that use the store, which keys it has, and whether another one still lives."""
+    """This process's name among those that use the store, its keys (it seals under the first), and whether another one lives."""
 
-    def __init__(self, directory: Path, key_ids: Collection[str] = ()) -> None:
+    def __init__(self, directory: Path, key_ids: Sequence[str] = ()) -> None:
         make_folder(directory)
         self._directory = directory
         self.name = f"{os.getpid()}-{secrets.token_hex(6)}"
@@ -52,14 +52,14 @@ class Owners:
         """True if no other living process uses the store."""
         return not self._others()
 
-    def without(self, key_id: str) -> list[str]:
-        """The names of the living processes that do not have this key, as far as is known."""
-        lacking = []
+    def sealing_otherwise(self, key_id: str) -> list[str]:
+        """The names of the living processes that do not seal under this key, as far as is known."""
+        found = []
         for name in self._others():
             with suppress(OSError):
-                if key_id not in self._path(name).read_text().split():
-                    lacking.append(name)
-        return lacking
+                if self._path(name).read_text().split()[:1] != [key_id]:
+                    found.append(name)
+        return found
 
     def close(self) -> None:
         """This process no longer counts as alive."""

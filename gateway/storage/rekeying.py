@@ -102,14 +102,17 @@ _KINDS: Final = (
 )
 
 
-def refuse_without(owners: Owners, key_id: str) -> None:
-    """Every living process that uses the store has the key; raises CannotStart, for it could not read on."""
-    lacking = owners.without(key_id)
-    if lacking:
-        pids = ", ".join(sorted(name.partition("-")[0] for name in lacking))
+def refuse_unless_all_seal_under(owners: Owners, key_id: str) -> None:
+    """Every living process that uses the store seals under the key; raises CannotStart.
+
+    One that does not have it could not read on, and one that has it only to open would go on sealing under another.
+    """
+    others = owners.sealing_otherwise(key_id)
+    if others:
+        pids = ", ".join(sorted(name.partition("-")[0] for name in others))
         raise CannotStart(
-            f"a process that uses this store does not have the first of secrets.keys (process id {pids}): "
-            "start it again with the new key in its secrets.keys, then rekey"
+            f"a process that uses this store does not seal under the first of secrets.keys (process id {pids}): "
+            "start it again with the new key first in its secrets.keys, then rekey"
         )
 
 

@@ -246,7 +246,7 @@ class SqliteStore(SqliteOutbox):
 
     async def rekey(self) -> Sequence[rekeying.Resealed]:
         """What is sealed here is sealed under the first key, but for what no key opens; raises CannotStart."""
-        rekeying.refuse_without(self._owners, self._records.key_ids[0])
+        rekeying.refuse_unless_all_seal_under(self._owners, self._records.key_ids[0])
         return await rekeying.reseal_all(self._commits, self._lists, self._records, self.journal)
 
     async def ping(self) -> None:

@@ -123,7 +123,7 @@ async def test_what_no_key_opens_is_counted_and_left_and_the_rest_is_done(url: s
 
 async def test_beside_one_that_writes_all_the_time_no_change_is_lost(url: str) -> None:
     await made(url)
-    serving = await opened(url, OLD, NEW)
+    serving = await opened(url, NEW, OLD)
     grant = make_grant("busy")
     assert await serving.put_grant(grant, expected=0)
     is_done = asyncio.Event()
@@ -175,6 +175,17 @@ async def test_while_a_process_lacks_the_new_key_nothing_is_done(url: str) -> No
     await is_whole(serving, 5, takes=False)
     await serving.aclose()
     assert {kind.resealed for kind in await rekeying.rekey()} == {1, 3, 5}
+    await rekeying.aclose()
+
+
+async def test_one_that_only_opens_with_the_new_key_would_go_on_sealing_under_the_old_one(url: str) -> None:
+    await made(url, 1)
+    serving = await opened(url, OLD, NEW)
+    rekeying = await opened(url, NEW, OLD)
+    with pytest.raises(CannotStart, match=r"process id \d+.*the new key first"):
+        await rekeying.rekey()
+    await serving.aclose()
+    await rekeying.rekey()
     await rekeying.aclose()
 
 
