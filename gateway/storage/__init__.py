@@ -72,7 +72,7 @@ async def open_store(
             ) from error
         opened.pop_all()  # whoever reads and writes on them closes them
     return SqliteStore(
-        Commits(writer, "store-write"),
+        Commits(writer, path, "store-write"),
         Reads(lookups, "store-read"),
         Reads(lists, "store-list"),
         records,

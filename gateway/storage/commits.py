@@ -24,6 +24,10 @@ MAX_CHANGES: Final = 256
 _MAX_WAL_BYTES: Final = 64 << 20  # what the log is cut back to after a burst
 _FULL: Final = 2
 _LOOK_AGAIN_S: Final = 0.01
+# What is written to a file without a name is gone with this process, and SQLite does not mind.
+_GONE: Final = (
+    "the store's file was removed or replaced while it was in use: put it back, and restart what uses it"
+)
 
 
 def connect(path: Path, *, is_writer: bool) -> sqlite3.Connection:
@@ -82,8 +86,10 @@ class Commits:
     A change may be run more than once; only its last run counts.
     """
 
-    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, name: str) -> None:
         self._connection = connection
+        self._path = path
+        self._file = _file_at(path)
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._is_closed = False
@@ -148,6 +154,8 @@ class Commits:
         """What kept the batch from being committed as a whole; then nothing of it is."""
         execute = self._connection.execute
         try:
+            if _file_at(self._path) != self._file:
+                raise sqlite3.OperationalError(_GONE)
             execute("BEGIN IMMEDIATE")
             for waiting in batch:
                 waiting.value = waiting.change(self._connection)
@@ -159,6 +167,15 @@ class Commits:
                     execute("ROLLBACK")
             return error
         return None
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Which file has this name now."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _is_locked(error: Exception | None) -> bool:

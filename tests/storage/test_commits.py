@@ -230,3 +230,24 @@ async def test_closing_leaves_everything_in_one_file(store: SqliteStore, tmp_pat
     await store.keep_receipt("main", NOW, Receipt("m", None, None), b"{}")
     await store.aclose()
     assert files(tmp_path) == ["store.db"]
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+async def test_a_file_that_lost_its_name_takes_no_promise(
+    store: SqliteStore, tmp_path: Path, is_replaced: bool
+) -> None:
+    await put(store, make_message("evt-1"))
+    path = tmp_path / "store.db"
+    path.rename(tmp_path / "away.db")
+    if is_replaced:
+        path.write_bytes((tmp_path / "away.db").read_bytes())
+    with pytest.raises(Unavailable) as refused:
+        await put(store, make_message("evt-2"))
+    assert "removed or replaced" in str(refused.value.__cause__)
+    with pytest.raises(Unavailable):
+        await store.rehearse(make_grant())
+    with pytest.raises(Unavailable):
+        await store.ping()
+    (tmp_path / "away.db").rename(path)
+    await put(store, make_message("evt-3"))
+    await put(store, make_message("evt-2"))
