@@ -156,7 +156,7 @@ async def _log_in(
         await zalo.aclose()
         await store.aclose()
     if not isinstance(ended, Granted):
-        fail(_told(ended))
+        fail(_told(ended, may_replace=may_replace))
     return ended
 
 
@@ -167,11 +167,16 @@ _UNTOLD: Final = (
 )
 
 
-def _told(ended: "Ended") -> str:
+def _told(ended: "Ended", *, may_replace: bool) -> str:
     from gateway.http.consent_pages import page_of
 
     page = page_of(ended)
-    return f"{page.english.title}: {page.english.happened}" + (f"\nnext: {page.command}" if page.command else "")
+    told = f"{page.english.title}: {page.english.happened}"
+    if page.command is None:
+        return told
+    # The page that a browser shows does not know how this command was called.
+    option = " --replace" if may_replace and "--replace" not in page.command else ""
+    return f"{told}\nnext: {page.command}{option}"
 
 
 async def _wait(logins: "Logins", login: Login, talk: "_Talk", *, is_state_known: bool) -> "Ended | None":

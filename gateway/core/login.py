@@ -17,6 +17,7 @@ LIFE: Final = timedelta(minutes=30)
 
 MOST_QUERY: Final = 16 * 1024
 MOST_CODE: Final = 4096
+_LEAST_PASTED: Final = 16  # Zalo's codes are far longer: a word that was typed into the wrong window is none
 _MOST_WORDS: Final = 200
 _MOST_ERROR: Final = 48
 _MOST_PARAMETERS: Final = 50
@@ -134,9 +135,10 @@ def is_code(text: str) -> bool:
 
 def read_pasted(text: str) -> Callback | Unreadable:
     """The callback in the address of the page on which the browser landed, or in the bare code."""
-    pasted = text.strip()
+    pasted = text.strip().strip("<>\"'`").strip().replace("&amp;", "&")
     if "://" not in pasted and "?" not in pasted and "=" not in pasted.rstrip("="):
-        return Callback(pasted, None, None) if is_code(pasted) else Unreadable("code", "unreadable")
+        is_meant = len(pasted) >= _LEAST_PASTED and is_code(pasted)
+        return Callback(pasted, None, None) if is_meant else Unreadable("code", "unreadable")
     try:
         query = urlsplit(pasted).query if "?" in pasted else pasted
     except ValueError:

@@ -112,11 +112,17 @@ def test_the_address_of_the_page_can_be_pasted(text: str) -> None:
     assert read_pasted(text) == READ
 
 
-@pytest.mark.parametrize("code", ["abc", "a-B_9", "YWJj=", "YWI=="])
+def test_what_a_mail_or_a_shell_puts_around_an_address_does_not_matter() -> None:
+    address = f"https://x.example/cb?code=a-code&oa_id=2893352839501541173&state={STATE}"
+    for text in (f"<{address}>", f'"{address}"', f"'{address}'", f"`{address}`", address.replace("&", "&amp;")):
+        assert read_pasted(f" {text}\n") == READ
+
+
+@pytest.mark.parametrize("code", ["a" * 16, "a-B_9" * 20, "YWJj" * 9 + "=", "YWI" * 9 + "=="])
 def test_the_bare_code_can_be_pasted(code: str) -> None:
     assert read_pasted(f" {code} \n") == Callback(code, None, None)
 
 
-@pytest.mark.parametrize("text", ["", "two words", "http://[", "http://x/?a=[1"])
+@pytest.mark.parametrize("text", ["", "hello", "a" * 15, "two words", "http://[", "http://x/?a=[1"])
 def test_what_holds_no_code_is_told(text: str) -> None:
     assert isinstance(read_pasted(text), Unreadable)

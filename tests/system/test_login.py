@@ -364,7 +364,7 @@ def test_whoever_interrupts_while_zalo_is_answering_loses_no_grant(stage: Stage)
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(pair), pair)
     with hosting(stage, answer) as host, pasting(stage) as command:
         assert command.process.stdin is not None
-        command.process.stdin.write(b"some-code\n")
+        command.process.stdin.write(b"some-code-of-zalo\n")
         command.process.stdin.flush()
         eventually(lambda: host.taken)
         command.process.send_signal(signal.SIGINT)
@@ -381,7 +381,7 @@ def test_a_gateway_without_zalo_says_so_and_the_code_is_not_used(stage: Stage) -
     )
     edited(stage.config, ('connect_timeout = "100ms"', 'connect_timeout = "100ms"\nread_timeout = "100ms"'))
     with pasting(stage) as command:
-        code, told = command.end("some-code")
+        code, told = command.end("some-code-of-zalo")
     assert (code, "Zalo cannot be reached" in told) == (2, True)
 
 
