@@ -1,13 +1,19 @@
 """What is known of every account's grant, and the token that everyone may use now."""
 
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 
 from .core.errors import CannotOpen, CannotStart
-from .core.grant import MISSING, REFRESHING, Grant, Rotated, Trouble, first_grant, was_here
-from .core.renewal import Due, renewal
+from .core.grant import MISSING, REFRESHING, SEALED, UNSENT, Grant, Rotated, Trouble, first_grant, was_here
+from .core.renewal import LAST_CHANCE_AFTER, Due, renewal
 from .ports import Clock, Token, Vault
+
+_NOW: Final = timedelta()
+_MOST_TRIES: Final = 10
 
 
 class Grants:
@@ -58,9 +64,9 @@ class Grants:
         """True if Zalo has rejected a generation that came from a refresh and has never yet worked."""
         return self.is_rejected(grant) and grant.was_refreshed and grant.proven_at is None
 
-    def is_due(self, grant: Grant) -> bool:
-        """True if its refresh token is to be presented now."""
-        now, account, trouble = self._clock(), grant.account, grant.trouble
+    def is_due(self, grant: Grant, *, within: timedelta = _NOW) -> bool:
+        """True if its refresh token is to be presented now, or so soon."""
+        now, account, trouble = self._clock() + within, grant.account, grant.trouble
         if now < self.not_before.get(account, now):
             return False
         is_restarted = trouble is not None and account not in self.asked and trouble.since < self._started_at
@@ -73,11 +79,9 @@ class Grants:
         self._rejected[account] = generation
 
     async def record_rejection(self, account: str) -> None:
-        """Every process knows that Zalo takes the access token no more, where only a person can renew it."""
+        """Every process, and whoever looks, knows that Zalo takes the access token no more."""
         grant = self._known.get(account)
         while grant is not None and self.is_rejected(grant) and grant.rejected_at is None:
-            if grant.trouble is None or not grant.trouble.is_final:
-                return  # what renews it soon ends this, too
             if await self.save(grant.rejected(self._clock()), grant):
                 return
             grant = await self.look(account)
@@ -94,15 +98,24 @@ class Grants:
             return Trouble(MISSING, detail, self._started_at, is_final=True)
         if self.is_good(grant):
             return None
-        if account in self.refreshing or grant.is_asking or self.is_due(grant):
+        soon = LAST_CHANCE_AFTER if grant.is_lost else _NOW
+        if account in self.refreshing or grant.is_asking or self.is_due(grant, within=soon):
             return Trouble(REFRESHING, "a fresh access token is being asked for", now, is_final=False)
         trouble = grant.trouble
         if trouble is None:
             since, cause = self.put_off.get(account, (now, "it has not been asked for yet"))
             trouble = Trouble(
-                "unsent", f"a fresh access token could not be asked for ({cause})", since, is_final=False
+                UNSENT, f"a fresh access token could not be asked for ({cause})", since, is_final=False
             )
         return msgspec.structs.replace(trouble, is_triable=now < grant.expires_at)
+
+    def troubles(self, accounts: Iterable[str], now: datetime) -> Mapping[str, Trouble | None]:
+        """What is wrong with each account's grant, also while its access token works."""
+        return {it: self._own_trouble(it) or self.trouble(it, now) for it in accounts}
+
+    def _own_trouble(self, account: str) -> Trouble | None:
+        grant = self._known.get(account)
+        return None if grant is None else grant.trouble
 
     async def prove(self, account: str, generation: int) -> None:
         """It is on record that Zalo took this generation's access token, and it counts as rejected no more."""
@@ -130,7 +143,7 @@ class Grants:
             grant = await self._vault.grant(account)
         except CannotOpen as error:
             self._known.pop(account, None)
-            self._sealed.setdefault(account, Trouble("sealed", error.detail, self._clock(), is_final=True))
+            self._sealed.setdefault(account, Trouble(SEALED, error.detail, self._clock(), is_final=True))
             raise
         self._sealed.pop(account, None)
         if grant is None:
@@ -155,8 +168,28 @@ class Grants:
                 self.put_off.pop(grant.account, None)
 
 
-async def adopt(vault: Vault, account: str, pair: Rotated, now: datetime, *, may_replace: bool) -> Grant:
-    """The pair that a person brought is the account's grant; raises CannotStart while another one works."""
+async def adopt(
+    vault: Vault, account: str, pair: Rotated, now: datetime, *, may_replace: bool, others: Iterable[str] = ()
+) -> Grant:
+    """The pair that a person brought is the account's grant; raises CannotStart while another one works.
+
+    And where one of the `others` has had this pair: two that present one refresh token lose it.
+    """
+    for other in others:
+        with suppress(CannotOpen):
+            theirs = await vault.grant(other)
+            if theirs is not None and was_here(pair, theirs):
+                raise CannotStart(
+                    f"this refresh token was given to account {other}: {account} needs one of its own"
+                )
+    for _ in range(_MOST_TRIES):  # a gateway may write what became of its own question just now
+        if (grant := await _adopted(vault, account, pair, now, may_replace=may_replace)) is not None:
+            return grant
+    raise CannotStart(f"the grant of account {account} is changed by other processes all the time; look again")
+
+
+async def _adopted(vault: Vault, account: str, pair: Rotated, now: datetime, *, may_replace: bool) -> Grant | None:
+    """The account's new grant; None if another process has changed what was there."""
     try:
         before = await vault.grant(account)
     except CannotOpen as error:
@@ -178,6 +211,5 @@ async def adopt(vault: Vault, account: str, pair: Rotated, now: datetime, *, may
     grant = first_grant(account, pair, now, before=before)
     if before is None:  # of one that does not open the generation is not known, but never above its version
         grant = msgspec.structs.replace(grant, generation=version + 1, version=version + 1)
-    if not await vault.put_grant(grant, expected=version if before is None else before.version):
-        raise CannotStart(f"the grant of account {account} has just been changed by another process; look again")
-    return grant
+    is_kept = await vault.put_grant(grant, expected=version if before is None else before.version)
+    return grant if is_kept else None

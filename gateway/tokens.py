@@ -17,6 +17,7 @@ import msgspec
 
 from .core.errors import CannotOpen, Unavailable
 from .core.grant import UNPROVEN, Dead, Grant, Intent, Lost, NotPresented, RefreshResult, Refused, Rotated, Trouble
+from .core.grant_health import cure_of
 from .grants import Grants
 from .ports import Clock, Entry, Issuer, Journal, Observer, Vault
 
@@ -68,6 +69,7 @@ class Tokens:
         self._unasked: dict[str, set[Intent]] = {}
         self._asking_since: dict[str, tuple[Intent, float]] = {}
         self._sealed: set[str] = set()
+        self._said: dict[str, tuple[str, bool] | None] = {}
         self._is_stopping = False
 
     async def look(self) -> None:
@@ -79,6 +81,7 @@ class Tokens:
                 self._note_sealed(account, error)
                 continue
             self._sealed.discard(account)
+            self._note_trouble(account, None if grant is None else grant.trouble)
             if grant is None or account in self._refreshing:
                 continue
             if grant.is_asking and not self._is_unasked(grant):
@@ -257,6 +260,15 @@ class Tokens:
             self._sealed.add(account)
             cure = "put the key back into secrets.keys, or bring a new grant with --replace"
             self._observer.fact("grant-sealed", account=account, cause=error.detail, cure=cure)
+
+    def _note_trouble(self, account: str, trouble: Trouble | None) -> None:
+        """Said once by every process, also by one that starts long after it came about."""
+        said = None if trouble is None else (trouble.kind, trouble.is_final)
+        if trouble is not None and self._said.get(account) != said:
+            self._observer.fact(
+                "grant-troubled", account=account, cause=trouble.detail, cure=cure_of(trouble, account)
+            )
+        self._said[account] = said
 
     def _is_unasked(self, grant: Grant) -> bool:
         """True if the intent is one of ours whose writing could not be confirmed, so that nothing was asked."""

@@ -10,14 +10,16 @@ import click
 import msgspec
 from rich.markup import escape
 
+from gateway.core.delivery import Reason
 from gateway.core.errors import CannotOpen, CannotStart, clip
-from gateway.core.grant import Grant, Rotated, Trouble
-from gateway.core.grant_health import GrantHealth, health_of
+from gateway.core.grant import SEALED, Grant, Trouble
+from gateway.core.grant_health import REFRESH_LIFE, GrantHealth, cure_of_credentials, health_of
+from gateway.core.hold import Hold
 from gateway.core.mapping_faults import nearest_to
 from gateway.core.renewal import is_overdue
 from gateway.grants import adopt
 from gateway.ports import Vault
-from gateway.zalo.oauth import read_grant
+from gateway.zalo.oauth import read_brought
 
 from .completion import accounts
 from .login import login
@@ -52,14 +54,17 @@ def import_(asking: Asking, account: str, replace: bool) -> None:
         raise CannotStart(f"there is no account {clip(account)}; {nearest_to(account, loaded.settings.accounts)}")
     if sys.stdin.isatty():
         click.echo("paste the JSON, then press Ctrl-D:", err=True)
-    pair = read_grant(200, sys.stdin.buffer.read(), "")
-    if not isinstance(pair, Rotated):
-        raise CannotStart("standard input must be JSON with access_token, refresh_token and expires_in (seconds)")
+    pair = read_brought(sys.stdin.buffer.read())
+    if isinstance(pair, str):
+        raise CannotStart(
+            f"standard input must be JSON with access_token, refresh_token and expires_in (seconds): {pair}"
+        )
+    others = [name for name in loaded.settings.accounts if name != account]
 
     async def keep() -> Grant:
         store = await asking.open_store(loaded)
         try:
-            return await adopt(store, account, pair, now(), may_replace=replace)
+            return await adopt(store, account, pair, now(), may_replace=replace, others=others)
         finally:
             await store.aclose()
 
@@ -87,7 +92,15 @@ def status(asking: Asking, is_json: bool) -> None:
         store = await asking.open_store(loaded)
         try:
             is_served = not store.is_alone
-            return [_row(it, _told(it, await _grant(store, it), moment, is_served=is_served)) for it in names]
+            healths = {it: _told(it, await _grant(store, it), moment, is_served=is_served) for it in names}
+            for hold in await store.holds():
+                if (
+                    hold.reason is Reason.CREDENTIALS
+                    and hold.account in healths
+                    and hold.covers(hold.account, None, "")
+                ):
+                    healths[hold.account] = _held(healths[hold.account], hold)
+            return [_row(it, health) for it, health in healths.items()]
         finally:
             await store.aclose()
 
@@ -106,7 +119,7 @@ def status(asking: Asking, is_json: bool) -> None:
 @with_json
 @click.pass_obj
 def rekey(asking: Asking, is_json: bool) -> None:
-    """Seal the whole store anew under the first of secrets.keys, beside a running `serve` that has this key, too.
+    """Seal the whole store anew under the first of secrets.keys, beside a running `serve` that seals under it, too.
 
     Run it again if it was interrupted. Exits 1 if somebody still seals under an older key, 2 if something opens with
     none of the keys.
@@ -155,24 +168,34 @@ async def _grant(store: Vault, account: str) -> Grant | CannotOpen | None:
 def _told(account: str, grant: Grant | CannotOpen | None, moment: datetime, *, is_served: bool) -> GrantHealth:
     """How the grant is, also where only those who look from outside can know: when nobody renews it."""
     if isinstance(grant, CannotOpen):
-        sealed = health_of(account, None, Trouble("sealed", grant.detail, moment, is_final=True), moment)
-        cure = f"put the key back into secrets.keys, or: {sealed.cure}"
-        return msgspec.structs.replace(sealed, since=None, cure=cure)
-    health = health_of(account, grant, None if grant is None else grant.trouble, moment)
+        sealed = health_of(account, None, Trouble(SEALED, grant.detail, moment, is_final=True), moment)
+        return msgspec.structs.replace(sealed, since=None)
+    health = health_of(account, grant, None, moment)
     if grant is None:
         return health
     remark, cure_of_that = _unrenewed(grant, moment, is_served=is_served)
     detail = "; ".join(it for it in (health.detail, remark) if it) or None
-    return msgspec.structs.replace(health, detail=detail, cure=health.cure or cure_of_that)
+    return msgspec.structs.replace(health, detail=detail, cure=cure_of_that or health.cure)
+
+
+def _held(health: GrantHealth, hold: Hold) -> GrantHealth:
+    """With what Zalo says of the credentials beside the grant, such as that the app's secret is wrong."""
+    detail = "; ".join(it for it in (hold.cause, health.detail) if it)
+    return msgspec.structs.replace(health, detail=detail, since=hold.since, cure=health.cure or hold.cure)
 
 
 def _unrenewed(grant: Grant, moment: datetime, *, is_served: bool) -> tuple[str | None, str | None]:
     """Why nobody renews the grant, where that is so, and the cure if it should have been renewed by now."""
-    is_late = is_overdue(grant, moment) or moment >= grant.expires_at
     if not is_served and not (grant.trouble is not None and grant.trouble.is_final):
-        return "no gateway runs on this store, so nobody renews it", "zns-gateway serve" if is_late else None
-    begun_at = grant.intent.begun_at if grant.is_asking and grant.intent is not None else None
-    if is_overdue(grant, moment) and (begun_at is None or moment >= begun_at + _LONGEST_REFRESH):
+        is_late = grant.is_alive and (is_overdue(grant, moment) or not grant.sends(moment))
+        is_past = (
+            moment >= grant.obtained_at + REFRESH_LIFE
+        )  # Zalo has forgotten it: who starts now presents it in vain
+        cure = cure_of_credentials(grant.account) if is_past else "zns-gateway serve"
+        return "no gateway runs on this store, so nobody renews it", cure if is_late else None
+    since = grant.intent.begun_at if grant.is_asking and grant.intent is not None else grant.rejected_at
+    is_wanted = is_overdue(grant, moment) or (grant.trouble is None and grant.rejected_at is not None)
+    if is_wanted and (since is None or moment >= since + _LONGEST_REFRESH):
         return (
             "what runs on this store has not been able to renew it",
             f"see account {grant.account} in its /readyz?verbose; most often it cannot reach zalo.oauth_url",
@@ -203,7 +226,8 @@ def _print_table(rows: list[dict[str, Any]], moment: datetime) -> None:
     )
     for row in rows:
         if row["detail"]:
-            out.print(hanging(f"{row['account']}:", row["detail"]))
+            since = f" (since {clock(row['since'])})" if row["since"] else ""
+            out.print(hanging(f"{row['account']}:", f"{row['detail']}{since}"))
         if row["cure"]:
             out.print(hanging("  cure:", row["cure"], styles=("doubtful", "doubtful", "")))
 

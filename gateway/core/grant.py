@@ -82,12 +82,21 @@ class Intent(msgspec.Struct, frozen=True):
     is_last: bool = False
 
 
+_LOST_ONCE: Final = (
+    "the answer to a refresh was lost: the refresh token may be spent, and is presented once more at the end"
+)
+_LOST_TWICE: Final = "the answer to the last presentation of the refresh token was lost, too"
 REFRESHING: Final = "refreshing"
 UNPROVEN: Final = "unproven"
 LOST: Final = "lost"
 DEAD: Final = "dead"
 REFUSED: Final = "refused"
 MISSING: Final = "missing"
+SEALED: Final = "sealed"
+REJECTED: Final = "rejected"
+UNSENT: Final = "unsent"
+TROUBLES: Final = (LOST, DEAD, REFUSED, UNPROVEN, MISSING, SEALED, UNSENT)
+"""What a person may have to look at; that a refresh is under way is none of it."""
 
 
 class Trouble(msgspec.Struct, frozen=True):
@@ -97,7 +106,7 @@ class Trouble(msgspec.Struct, frozen=True):
     obstacle: the access token has only been rejected, and one message now and then may try whether Zalo takes it again.
     """
 
-    kind: str  # LOST, DEAD, REFUSED, UNPROVEN; as an obstacle also "missing", "unsent", REFRESHING
+    kind: str  # LOST, DEAD, REFUSED, UNPROVEN; as an obstacle also MISSING, SEALED, UNSENT, REFRESHING
     detail: str
     since: datetime
     is_final: bool
@@ -112,8 +121,8 @@ class Grant(msgspec.Struct, frozen=True):
     `proven_at` is when Zalo first took the access token; a generation that was refreshed and never worked is
     not refreshed again because of -124. `consented_at` is when a person last gave consent, and `was_refreshed` says
     that this generation is not what that person brought. `seeds` are digests of the refresh tokens that people brought,
-    the latest last: none of them may be brought again. `rejected_at` is when Zalo took the access token no more although
-    nothing but a person can renew it.
+    the latest last: none of them may be brought again. `rejected_at` is when Zalo took the access token no more, and no
+    refresh came of it.
     """
 
     account: str
@@ -136,6 +145,10 @@ class Grant(msgspec.Struct, frozen=True):
     def is_alive(self) -> bool:
         """True while this generation can be renewed as usual: nobody needs to bring a new one."""
         return self.trouble is None or not (self.trouble.is_final or self.trouble.kind == LOST)
+
+    def sends(self, now: datetime) -> bool:
+        """True while the access token works, as far as is on record."""
+        return now < self.expires_at and self.rejected_at is None
 
     @property
     def life(self) -> timedelta:
@@ -173,7 +186,7 @@ class Grant(msgspec.Struct, frozen=True):
             case Lost(cause):
                 is_last = self.intent is not None and self.intent.is_last
                 since = trouble.since if trouble is not None and trouble.kind == LOST else now
-                detail = f"the answer to a refresh was lost ({cause}): the refresh token may be spent"
+                detail = f"{_LOST_TWICE if is_last else _LOST_ONCE} ({cause})"
                 return self.troubled(Trouble(LOST, detail, since, is_final=is_last))
             case Refused(detail):
                 before = trouble or Trouble(REFUSED, detail, now, is_final=False)

@@ -5,14 +5,14 @@ from typing import Final
 
 import msgspec
 
-from .grant import LOST, MISSING, REFUSED, Grant, Trouble
+from .grant import LOST, MISSING, REFUSED, REJECTED, SEALED, Grant, Trouble
 
 REFRESH_LIFE: Final = timedelta(days=90)
 _OLD_CONSENT: Final = timedelta(days=60)
 
 
 class GrantHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """`health` is `working`, `expired`, `missing`, `sealed` or the kind of trouble; `cure` is null if none is needed.
+    """`health` is `working`, `expired`, `rejected`, `missing`, `sealed` or the kind of trouble; `cure` is null if none is needed.
 
     `refresh_expires_at` is three months after the last refresh, as far as Zalo is understood.
     """
@@ -29,31 +29,38 @@ class GrantHealth(msgspec.Struct, frozen=True, kw_only=True):
     cure: str | None = None
 
 
-def health_of(account: str, grant: Grant | None, trouble: Trouble | None, now: datetime) -> GrantHealth:
-    """How the grant is; `trouble` is the grant's own, or why there is none that can be read."""
+def health_of(account: str, grant: Grant | None, obstacle: Trouble | None, now: datetime) -> GrantHealth:
+    """How the grant is; `obstacle` is why no token of it can be used, as far as more is known of that than is on record."""
     if grant is None:
-        kind = MISSING if trouble is None else trouble.kind
-        detail = "there is no grant for this account" if trouble is None else trouble.detail
-        since = None if trouble is None else trouble.since
-        cure = cure_of_credentials(account, has_grant=kind != MISSING)
-        return GrantHealth(health=kind, detail=detail, since=since, cure=cure)
-    is_working = grant.is_alive and now < grant.expires_at
-    health = trouble.kind if trouble is not None else "working" if is_working else "expired"
+        if obstacle is None:
+            cure = cure_of_credentials(account, has_grant=False)
+            return GrantHealth(health=MISSING, detail="there is no grant for this account", cure=cure)
+        cure = cure_of(obstacle, account)
+        return GrantHealth(health=obstacle.kind, detail=obstacle.detail, since=obstacle.since, cure=cure)
+    trouble = grant.trouble or obstacle or _rejection(grant)
+    sends = grant.sends(now)
     return GrantHealth(
-        health=health,
+        health=trouble.kind if trouble is not None else "working" if sends else "expired",
         generation=grant.generation,
         refreshed_at=grant.obtained_at,
         access_expires_at=grant.expires_at,
         refresh_expires_at=grant.obtained_at + REFRESH_LIFE,
         consented_at=grant.consented_at,
         has_worked=grant.proven_at is not None,
-        detail=_old_consent(grant, now) if trouble is None else trouble.detail,
+        detail=old_consent(grant, now) if trouble is None else trouble.detail,
         since=None if trouble is None else trouble.since,
-        cure=None if is_working or trouble is None else cure_of(trouble, account),
+        cure=None if trouble is None or (sends and grant.is_alive) else cure_of(trouble, account),
     )
 
 
-def _old_consent(grant: Grant, now: datetime) -> str | None:
+def _rejection(grant: Grant) -> Trouble | None:
+    if grant.rejected_at is None:
+        return None
+    detail = "Zalo takes the access token no more, and no fresh one could be had yet"
+    return Trouble(REJECTED, detail, grant.rejected_at, is_final=False)
+
+
+def old_consent(grant: Grant, now: datetime) -> str | None:
     """That the consent should be given anew, before Zalo ends it; whether a refresh prolongs it is not certain."""
     age = now - grant.consented_at
     if age < _OLD_CONSENT:
@@ -68,6 +75,8 @@ def cure_of(trouble: Trouble, account: str) -> str:
     """What a person can do about the trouble of an account's grant: the exact command, where there is one."""
     if trouble.kind == MISSING:
         return cure_of_credentials(account, has_grant=False)
+    if trouble.kind == SEALED:
+        return f"put the key back into secrets.keys, or: {cure_of_credentials(account)}"
     if trouble.is_final or trouble.kind == LOST:
         return cure_of_credentials(account)
     if trouble.kind == REFUSED:

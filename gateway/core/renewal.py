@@ -16,6 +16,8 @@ JITTER: Final = 0.02
 """So much of its life later at most, so that not every process asks at the same moment."""
 LAST_CHANCE_BEFORE: Final = timedelta(hours=2)
 LAST_CHANCE_SHARE: Final = 12
+LAST_CHANCE_AFTER: Final = timedelta(seconds=3)
+"""The last chance comes so long after the loss at the soonest: one hiccup of Zalo's shall not take both."""
 _REFUSED_PAUSE: Final = timedelta(seconds=30)
 _LONGEST_PAUSE: Final = timedelta(hours=1)
 _MOST_DOUBLINGS: Final = 7
@@ -49,6 +51,10 @@ def renewal(
     at = last_chance_at(grant) if grant.is_lost else ahead_at
     if is_rejected and not is_unproven:
         at = min(at, now)
+    if (
+        grant.is_lost and trouble is not None and trouble.since <= now
+    ):  # else a clock was turned back, and tells nothing
+        at = max(at, trouble.since + LAST_CHANCE_AFTER)
     if trouble is not None and trouble.refused_at is not None and not is_restarted:
         at = max(at, trouble.refused_at + pause(trouble.refusals))
     return Due() if now >= at else Later(at)

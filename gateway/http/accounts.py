@@ -167,13 +167,12 @@ async def _views(doors: Doors, accounts: Iterable[str]) -> tuple[AccountView, ..
 def _view(doors: Doors, account: str, depths: Iterable[Depth], news: Iterable[KeptNews]) -> AccountView:
     now = doors.clock()
     grant = doors.grants.grant(account)
-    trouble = doors.grants.trouble(account, now) if grant is None else grant.trouble
     hold = doors.pauses.paused(account)
     quota = doors.quotas.known(account)
     narrow = [it for it in doors.gates.holds(account) if it.template_id or it.event_type]
     return AccountView(
         account=account,
-        token=health_of(account, grant, trouble, now),
+        token=health_of(account, grant, doors.grants.trouble(account, now), now),
         quota=QuotaView() if quota is None else QuotaView(quota.daily, quota.remaining, quota.as_of),
         queue=_queue([depth for depth in depths if depth.account == account]),
         paused=None if hold is None else PausedView(hold.reason, hold.since, hold.until, hold.cause, hold.cure),

@@ -1,13 +1,15 @@
 """`/livez`, `/readyz`, `/metrics`: for probes and for the platform team's monitoring."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
 from litestar import HttpMethod, Request, Response, route
 from litestar.handlers import HTTPRouteHandler
 
+from gateway.core.delivery import Reason
 from gateway.core.errors import Unavailable
-from gateway.core.grant_health import cure_of
+from gateway.core.grant_health import cure_of, old_consent
 from gateway.mappings import Mappings
 
 from . import problems
@@ -68,8 +70,9 @@ async def _checks(doors: Doors) -> list[dict[str, Any]]:
         for caller, disabled in sorted(doors.callbacks.disabled.items())
     ]
     now = doors.clock()
-    accounts = ({"check": f"account {name}", **_health_of(doors, name, now)} for name in sorted(doors.accounts))
-    return [*checks, *accounts]
+    for name in sorted(doors.accounts):
+        checks += _checks_of(doors, name, now)
+    return checks
 
 
 def _health_of_mappings(mappings: Mappings) -> dict[str, Any]:
@@ -86,19 +89,30 @@ def _health_of_mappings(mappings: Mappings) -> dict[str, Any]:
     }
 
 
-def _health_of(doors: Doors, account: str, now: datetime) -> dict[str, Any]:
+def _checks_of(doors: Doors, account: str, now: datetime) -> Iterator[dict[str, Any]]:
     """Whether the account sends, and whether it will go on doing so; what is wrong there fails no check."""
-    hold = doors.gates.account_hold(account, now)
+    hold = doors.pauses.paused(account) or doors.gates.account_hold(account, now)
+    check = {"check": f"account {account}"}
     if hold is not None:
-        return {
-            "status": "warning",
-            "detail": f"{hold.reason}: {hold.cause}",
-            "since": hold.since,
-            "cure": hold.cure,
-        }
+        detail = f"{hold.reason}: {hold.cause}"
+        yield {**check, "status": "warning", "detail": detail, "since": hold.since, "cure": hold.cure}
+        if hold.reason is Reason.CREDENTIALS:
+            return
+        check = {"check": f"grant of {account}"}  # a pause for another reason must not hide it
+    trouble = doors.grants.troubles([account], now)[account]
     grant = doors.grants.grant(account)
-    trouble = None if grant is None else grant.trouble
-    if trouble is None:
-        return {"status": "ok"}
-    told = f"credentials: {trouble.detail}; it sends for as long as its access token works"
-    return {"status": "warning", "detail": told, "since": trouble.since, "cure": cure_of(trouble, account)}
+    if trouble is not None:
+        detail = f"credentials: {trouble.detail}"
+        if grant is not None and doors.grants.is_good(grant):
+            detail += "; it sends for as long as its access token works"
+        yield {
+            **check,
+            "status": "warning",
+            "detail": detail,
+            "since": trouble.since,
+            "cure": cure_of(trouble, account),
+        }
+    elif grant is not None and (advice := old_consent(grant, now)) is not None:
+        yield {**check, "status": "warning", "detail": advice}
+    elif hold is None:
+        yield {**check, "status": "ok"}

@@ -14,7 +14,7 @@ import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 
 from gateway.core.delivery import Accepted, Deferred, Outcome, Refused, State, Uncertain
-from gateway.core.grant import Grant
+from gateway.core.grant import TROUBLES, Grant, Trouble
 from gateway.core.grant_health import REFRESH_LIFE
 from gateway.core.hold import Hold
 from gateway.core.message import SAID_AGAIN, Message
@@ -48,12 +48,16 @@ _SERIOUS: Final = frozenset(
         "endpoint-disabled",
         "endpoint-failing",
         "grant-sealed",
+        "grant-troubled",
         "held",
         "letter-sealed",
         "store-unavailable",
         "template-blocked",
     }
 )
+
+
+_REFRESHES: Final = ("rotated", "refused", "dead", "lost", "notpresented", "superseded", "store-unavailable")
 
 
 class Telemetry:
@@ -124,12 +128,21 @@ class Telemetry:
             numbers.callback_backlog.labels(waiting.caller).set(waiting.count)
             numbers.callback_age.labels(waiting.caller).set((now - waiting.oldest).total_seconds())
 
-    def note_grants(self, grants: Sequence[Grant], now: datetime) -> None:
-        """The gauges say how every account's grant is."""
+    def note_grants(self, grants: Sequence[Grant], troubles: Mapping[str, Trouble | None], now: datetime) -> None:
+        """The gauges say how every account's grant is, and what is wrong with it although it may still send."""
+        for account, trouble in troubles.items():
+            for outcome in _REFRESHES:
+                self._numbers.refreshes(
+                    account, outcome
+                )  # there from the start, so that the first one is an increase
+            for kind in TROUBLES:
+                is_so = trouble is not None and trouble.kind == kind
+                self._numbers.grant_trouble.labels(account, kind).set(is_so)
         for grant in grants:
             left = (grant.expires_at - now).total_seconds()
             self._numbers.token_seconds.labels(grant.account, "access").set(left)
             self._numbers.grant_age.labels(grant.account).set((now - grant.obtained_at).total_seconds())
+            self._numbers.consent_age.labels(grant.account).set((now - grant.consented_at).total_seconds())
             refresh_left = (grant.obtained_at - now).total_seconds() + REFRESH_LIFE.total_seconds()
             self._numbers.token_seconds.labels(grant.account, "refresh").set(refresh_left)
 

@@ -42,6 +42,10 @@ class Numbers:
         self.queue_age = gauge("queue_oldest_seconds", "Age of the oldest queued message", "account", "priority")
         self.token_seconds = gauge("token_expires_seconds", "Seconds until a token expires", "account", "token")
         self.grant_age = gauge("grant_age_seconds", "How long ago Zalo gave the grant in use", "account")
+        self.consent_age = gauge("consent_age_seconds", "How long ago a person gave consent", "account")
+        self.grant_trouble = gauge(
+            "grant_trouble", "1 while this is wrong with the grant, also while it sends", "account", "kind"
+        )
         self.lease_waits = counter(
             "lease_waits", "Looks at a lease to refresh that another process has", "account"
         )

@@ -184,7 +184,9 @@ class Parts:
 
     @cached_property
     def receipts(self) -> Receipts:
-        keys = {name: Keys(it.app_id, it.webhook_secrets) for name, it in self._settings.accounts.items()}
+        keys = {
+            name: Keys(it.app_id, it.webhook_secrets, it.oa_id) for name, it in self._settings.accounts.items()
+        }
         return Receipts(
             self._store,
             judge_of(keys),
@@ -260,7 +262,7 @@ class Parts:
     def _note(self, depths: Sequence[Depth], untold: Sequence[Untold], at: datetime) -> None:
         accounts = self.gates.accounts
         self._telemetry.note_queues(depths, untold, at)
-        self._telemetry.note_grants(self.grants.all(), at)
+        self._telemetry.note_grants(self.grants.all(), self.grants.troubles(accounts, at), at)
         self._telemetry.note_quotas({account: self.quotas.remaining(account) for account in accounts})
         paused = [hold for account in accounts if (hold := self.pauses.paused(account)) is not None]
         self._telemetry.note_stops(paused, self.callbacks.disabled)

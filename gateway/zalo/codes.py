@@ -42,6 +42,9 @@ CORRECT_VALUES: Final = "correct the values that the mapping puts into the templ
 CORRECT_MAPPING: Final = "correct the mapping against the template as Zalo has it now"
 MEND_TEMPLATE: Final = "the platform team must mend the template with Zalo, or map the event to another one"
 MEND_ACCOUNT: Final = "nothing: it waits; the platform team must mend the Official Account or the app with Zalo"
+MEND_APP: Final = (
+    "nothing: it waits; the platform team must correct app_secret of the account, and restart the gateway"
+)
 TOP_UP: Final = "nothing: it waits; somebody must top up or link the ZBS account"
 WAITS: Final = "nothing: it goes out by itself if its time limit allows"
 REPORT: Final = "report it to the platform team: the gateway should not be able to cause this"
@@ -75,7 +78,7 @@ def _paused(number: int, code: str, meaning: str) -> Code:
 
 
 def _credentials(number: int, code: str, meaning: str, wait: Wait = CREDENTIALS_PAUSE) -> Code:
-    return Code(number, code, CREDENTIALS, meaning, MEND_ACCOUNT if wait.until is Until.CURE else WAITS, wait)
+    return Code(number, code, CREDENTIALS, meaning, MEND_APP if wait.until is Until.CURE else WAITS, wait)
 
 
 def _quota(number: int, code: str, meaning: str, scope: Scope, until: Until) -> Code:

@@ -10,6 +10,9 @@ from .reading import cause_without_number, integer, is_usable_token, read_object
 
 DEAD_REFRESH_TOKEN: Final = -14014  # Source: docs/zalo.md §3.3
 
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_NOTHING: Final = (None, "", "null", "undefined")  # what scripts write that found none
+
 
 def read_grant(status: int, body: bytes, presented: str, *, private: Collection[str] = ()) -> grant.RefreshResult:
     """What the token endpoint's answer makes of the grant whose refresh token was `presented`.
@@ -45,6 +48,24 @@ def read_exchange(status: int, body: bytes, code: str, *, private: Collection[st
     if isinstance(result, grant.Dead):
         return grant.Refused("Zalo knows this code no more", DEAD_REFRESH_TOKEN)
     return result
+
+
+def read_brought(body: bytes) -> grant.Rotated | str:
+    """The pair in the JSON that a person brought, as the API Explorer gives it; or what is wrong with that."""
+    answer = read_object(body.removeprefix(_BYTE_ORDER_MARK))
+    if answer is None:
+        return "it is not one JSON object in UTF-8, or has a member twice"
+    for name in ("access_token", "refresh_token"):
+        token = answer.get(name)
+        if token in _NOTHING:
+            return f"`{name}` is missing"
+        if not isinstance(token, str) or not is_usable_token(token):
+            return f"`{name}` must be text without spaces, as Zalo gave it"
+    if answer["access_token"] == answer["refresh_token"]:
+        return "`access_token` and `refresh_token` are the same"
+    return (
+        _read_pair(answer, "") or "`expires_in` must be the seconds that the access token lives, 1 to 10,000,000"
+    )
 
 
 def _read_pair(answer: Mapping[str, Any], presented: str) -> grant.Rotated | None:

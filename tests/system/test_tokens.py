@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.system.commands import edited
-from tests.system.stage import Process, Stage, eventually, order
+from tests.system.stage import KEYS, Process, Stage, eventually, order
 from tests.transport.fault_server import closed_port
 
 pytestmark = pytest.mark.system
@@ -69,18 +69,36 @@ def test_a_working_grant_is_replaced_only_on_purpose(scene: Stage, gateway: Proc
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (b"", b"must be JSON"),
-        (b"{", b"must be JSON"),
-        (b'{"access_token":"a","expires_in":90000}', b"must be JSON"),
-        (b'{"access_token":"","refresh_token":"r","expires_in":90000}', b"must be JSON"),
-        (b'{"access_token":"a","refresh_token":"r","expires_in":0}', b"must be JSON"),
-        (b'{"error":-14014,"error_name":"Invalid refresh token"}', b"must be JSON"),
+        (b"", "not one JSON object"),
+        (b"{", "not one JSON object"),
+        (b"[]", "not one JSON object"),
+        (b'{"access_token":"a","access_token":"b"}', "member twice"),
+        (b'{"access_token":"a","expires_in":90000}', "`refresh_token` is missing"),
+        (b'{"access_token":"","refresh_token":"r","expires_in":90000}', "`access_token` is missing"),
+        (b'{"access_token":"a","refresh_token":"undefined","expires_in":90000}', "`refresh_token` is missing"),
+        (b'{"access_token":"a b","refresh_token":"r","expires_in":90000}', "without spaces"),
+        (b'{"access_token":["a"],"refresh_token":"r","expires_in":90000}', "must be text"),
+        (b'{"access_token":"a","refresh_token":"a","expires_in":90000}', "are the same"),
+        (b'{"access_token":"a","refresh_token":"r","expires_in":0}', "`expires_in`"),
+        (b'{"access_token":"a","refresh_token":"r"}', "`expires_in`"),
+        (b'{"error":-14014,"error_name":"Invalid refresh token"}', "`access_token` is missing"),
     ],
 )
-def test_what_is_no_grant_is_not_imported(scene: Stage, given: bytes, told: bytes) -> None:
-    done = scene.command("token", "import", "main", "--replace", given=given)
+def test_what_is_no_grant_is_not_imported(scene: Stage, given: bytes, told: str) -> None:
+    done = scene.command_here("token", "import", "main", "--replace", given=given)
     assert done.returncode == 2
-    assert told in done.stderr
+    assert "must be JSON" in (words := " ".join(done.stderr.decode().split()))
+    assert told in words
+
+
+def test_one_pair_is_not_given_to_two_accounts_and_a_byte_order_mark_does_not_matter(stage: Stage) -> None:
+    with stage.config.open("a") as config:
+        config.write('[accounts.second]\napp_id = "2"\napp_secret = "s"\n')
+    pair = grant(stage)
+    stage.command_here("token", "import", "main", given=b"\xef\xbb\xbf" + pair)
+    refused = stage.command_here("token", "import", "second", "--replace", given=pair)
+    assert (refused.returncode, b"account main" in refused.stderr) == (2, True)
+    assert stage.command_here("token", "import", "second", given=grant(stage)).returncode == 0
 
 
 def test_an_import_is_noticed_by_a_running_gateway_within_two_seconds(stage: Stage) -> None:
@@ -139,9 +157,7 @@ def test_a_lost_refresh_of_a_token_that_still_works_disturbs_no_send_and_is_aske
     stage.fault(at="refresh", do="cut", count=1)
     with stage.serving(has_grant=False) as gateway:
         before = len(refreshes(stage))
-        eventually(
-            lambda: len(refreshes(stage, before)) == 1
-        )  # two thirds of its life have passed, without traffic
+        eventually(lambda: len(refreshes(stage, before)) == 1, 30)  # two thirds of its life, without traffic
         warned = eventually(lambda: (it := check_of(gateway))["status"] == "warning" and it)
         assert "lost" in warned["detail"]
         assert gateway.post(order("t-lost-and-works")).body["status"] == "sent"
@@ -198,6 +214,30 @@ def test_status_says_that_nobody_renews_where_no_gateway_runs_and_in_a_pipe_how_
 
 def row_of_any(stage: Stage) -> Any:
     return json.loads(stage.command("token", "status", "--json").stdout)[0]
+
+
+def test_status_says_so_where_zalo_takes_the_token_no_more_and_gives_no_other(stage: Stage) -> None:
+    nowhere = f"http://127.0.0.1:{closed_port()}"
+    edited(stage.config, (f'oauth_url = "{stage.simulator.url}"', f'oauth_url = "{nowhere}"'))
+    with stage.serving() as gateway:
+        expire(stage)
+        assert gateway.post(order("t-rejected")).body["reason"] == "credentials"
+        row = row_of(stage, 1)
+        assert (row["health"], row["since"] is not None) == ("rejected", True)
+        (account,) = gateway.ask("GET", "/v1/accounts", key=KEYS["platform"]).body["items"]
+        assert account["token"]["health"] == "unsent"
+        assert account["paused"]["reason"] == "credentials"
+        gauge = 'zns_gateway_grant_trouble{account="main",kind="unsent"} 1.0'
+        eventually(lambda: gauge in str(gateway.ask("GET", "/metrics").body))
+
+
+def test_status_says_so_where_zalo_takes_the_app_s_secret_no_more(stage: Stage) -> None:
+    stage.fault(at="send", do="error", value=-104)
+    with stage.serving() as gateway:
+        assert gateway.post(order("t-secret")).body["reason"] == "credentials"
+        row = row_of(stage, 1)
+    assert "app-secret-invalid" in row["detail"]
+    assert "app_secret" in row["cure"]
 
 
 def test_status_says_so_where_a_gateway_runs_and_cannot_reach_zalo(stage: Stage) -> None:
