@@ -154,6 +154,25 @@ async def survivor(loaded: Loaded, asked: Asked) -> None:
     grants, tokens = gateway.tokens._grants, gateway.tokens
     if asked.is_held:
         await held(store, gateway, asked)
+    grant = await settled(gateway)
+    if asked.is_held:
+        return
+    first, sends = told(grant), False
+    token = grants.usable(ACCOUNT)
+    if token is not None:
+        sends = await gateway.zalo.answers(token.access.value)
+        await grants.prove(ACCOUNT, token.generation)
+        await tokens.renew(ACCOUNT, token.generation)
+    last = await settled(gateway)
+    row = grants.trouble(ACCOUNT, now())
+    say(first=first, sends=sends, last=told(last), obstacle="" if row is None else row.kind)
+    await gateway.aclose()
+    await store.aclose()
+
+
+async def settled(gateway: Gateway) -> Grant:
+    """The grant once it is known whether it works or needs a person."""
+    grants, tokens = gateway.tokens._grants, gateway.tokens
     end = time.monotonic() + PATIENCE_S
     while True:
         await tokens.look()
@@ -163,23 +182,9 @@ async def survivor(loaded: Loaded, asked: Asked) -> None:
         assert grant is not None
         is_final = grant.trouble is not None and grant.trouble.is_final
         if not grant.is_asking and (grants.is_good(grant) or is_final):
-            break
+            return grant
         assert time.monotonic() < end, f"never settled: {told(grant)}"
         await asyncio.sleep(0.01)
-    if asked.is_held:
-        return
-    first, sends = told(grant), False
-    token = grants.usable(ACCOUNT)
-    if token is not None:
-        sends = await gateway.zalo.answers(token.access.value)
-        await grants.prove(ACCOUNT, token.generation)
-        await tokens.renew(ACCOUNT, token.generation)
-    last = await grants.look(ACCOUNT)
-    assert last is not None
-    row = grants.trouble(ACCOUNT, now())
-    say(first=first, sends=sends, last=told(last), obstacle="" if row is None else row.kind)
-    await gateway.aclose()
-    await store.aclose()
 
 
 CASES: Final[dict[str, Callable[[Loaded, Asked], Awaitable[None]]]] = {

@@ -200,7 +200,8 @@ LIVES: Final = (
          category=Category.TRANSIENT, code="zalo-unavailable", facts=DEFERRED),
     Life(name="too-late-next-month", phone="error:-1471", mapping=SOON, state=State.EXPIRED,
          category=Category.QUOTA, code="recipient-monthly-limit", facts=f"{DEFERRED} expiry"),
-    Life(name="too-late-this-night", account="quiet", mapping=SOON, state=State.EXPIRED, facts="stored expiry"),
+    Life(name="too-late-this-night", account="quiet", mapping=SOON, state=State.EXPIRED,
+         category=Category.WINDOW, code="waited-too-long", facts="stored expiry"),
     Life(name="cancelled", mapping=TOMORROW, state=State.CANCELLED,
          facts="stored cancel", then=cancelled),
 )
