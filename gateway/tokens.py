@@ -16,7 +16,20 @@ from typing import Final
 import msgspec
 
 from .core.errors import CannotOpen, Unavailable
-from .core.grant import UNPROVEN, Dead, Grant, Intent, Lost, NotPresented, RefreshResult, Refused, Rotated, Trouble
+from .core.grant import (
+    DEAD,
+    LOST,
+    UNPROVEN,
+    Dead,
+    Grant,
+    Intent,
+    Lost,
+    NotPresented,
+    RefreshResult,
+    Refused,
+    Rotated,
+    Trouble,
+)
 from .core.grant_health import cure_of
 from .grants import Grants
 from .ports import Clock, Entry, Issuer, Journal, Observer, Vault
@@ -86,7 +99,7 @@ class Tokens:
                 continue
             if grant.is_asking and not self._is_unasked(grant):
                 await self._resolve(grant)
-            elif self._is_due(grant):
+            elif not await self._has_come(grant) and self._is_due(grant):
                 self._start(account)
 
     async def renew(self, account: str, generation: int) -> None:
@@ -169,7 +182,7 @@ class Tokens:
 
     async def _refresh_leased(self, account: str) -> None:
         found = await self._grants.look(account)
-        if found is None or not self._is_due(found):
+        if found is None or not self._is_due(found) or await self._has_come(found):
             return
         grant, now = self._unspent(found), self._clock()
         is_told = grant.trouble is not None and grant.trouble.kind == UNPROVEN
@@ -244,9 +257,26 @@ class Tokens:
         result = self._left(grant)
         if not await self._grants.save(grant.concluded(result, now), grant):
             return False
-        self._journal.drop(grant)
+        if not isinstance(
+            result, Lost
+        ):  # else whoever asked may only have stood still, and has yet to write it down
+            self._journal.drop(grant)
         self._tell(grant.account, result)
         return True
+
+    async def _has_come(self, grant: Grant) -> bool:
+        """True, and it is on record, if a new pair lies in the journal although the answer was given up for lost."""
+        if grant.trouble is None or grant.trouble.kind not in (LOST, DEAD):
+            return False
+        for heard in self._journal.late(grant):
+            result = self._issuer.read(heard, grant.refresh.value)
+            if isinstance(result, Rotated) and await self._grants.save(
+                grant.concluded(result, self._clock()), grant
+            ):
+                self._journal.drop(grant)
+                self._tell(grant.account, result)
+                return True
+        return False
 
     def _left(self, grant: Grant) -> RefreshResult:
         """What another's presentation came to, as far as can be known without it."""

@@ -1,6 +1,6 @@
 """The Vault and its journal: the grants, the right to renew one, and who does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Protocol
 
@@ -84,6 +84,9 @@ class Journal(Protocol):
 
     def read(self, grant: Grant) -> Heard | None:
         """The answer to the presentation that the grant intends, if it was written down whole."""
+
+    def late(self, grant: Grant) -> Iterable[Heard]:
+        """Every answer to a presentation of this refresh token that was written down whole, whoever asked, and whenever."""
 
     def void(self, grant: Grant) -> bool:
         """True if nothing was asked under the grant's intent, and nothing will be; False where nobody can tell."""

@@ -30,7 +30,15 @@ _DRAFT: Final = "new"
 _VOID: Final = "void"
 
 _encode = msgspec.msgpack.Encoder().encode
-_read_heard = msgspec.msgpack.Decoder(Heard).decode
+
+
+class _Written(Heard, frozen=True):
+    """An answer, and the digest of the refresh token that it came to."""
+
+    presented: bytes = b""
+
+
+_read_written = msgspec.msgpack.Decoder(_Written).decode
 
 
 class _Name(msgspec.Struct, frozen=True):
@@ -56,6 +64,10 @@ class _Name(msgspec.Struct, frozen=True):
 def _name(grant: Grant, intent: Intent) -> _Name:
     turn = "last" if intent.is_last else "first"
     return _Name(_word(grant.account), grant.generation, turn, _word(intent.owner), micros(intent.begun_at))
+
+
+def _digest(grant: Grant) -> bytes:
+    return hashlib.sha256(grant.refresh.value.encode()).digest()
 
 
 def _word(text: str) -> str:
@@ -94,15 +106,28 @@ class FileJournal:
                 raise
         except OSError as error:
             raise Unavailable("no room can be had for the answer to a refresh") from error
-        return _Page(path, file, lambda heard: self._ring.seal(name.label, heard))
+        presented = _digest(grant)
+        return _Page(path, file, presented, lambda heard: self._ring.seal(name.label, heard))
 
     def read(self, grant: Grant) -> Heard | None:
         """The answer to the presentation that the grant intends, if it was written down whole."""
         if grant.intent is None:
             return None
         name = _name(grant, grant.intent)
+        written = self._written(self._folder / name.text, name)
+        return None if written is None else Heard(written.status, written.body)
+
+    def late(self, grant: Grant) -> Iterator[Heard]:
+        """Every answer to a presentation of this refresh token that was written down whole, whoever asked."""
+        whose = _word(grant.account), grant.generation
+        for path, name in list(self._files()):
+            written = self._written(path, name) if (name.account, name.generation) == whose else None
+            if written is not None and written.presented == _digest(grant):
+                yield Heard(written.status, written.body)
+
+    def _written(self, path: Path, name: _Name) -> _Written | None:
         try:
-            return _read_heard(self._ring.open(name.label, _sealed_in(self._folder / name.text)))
+            return _read_written(self._ring.open(name.label, _sealed_in(path)))
         except (OSError, CannotOpen, msgspec.DecodeError):
             return None
 
@@ -184,9 +209,10 @@ class FileJournal:
 class _Page:
     """One file: the mark that its question may have left, and then the answer."""
 
-    def __init__(self, path: Path, file: int, seal: Callable[[bytes], bytes]) -> None:
+    def __init__(self, path: Path, file: int, presented: bytes, seal: Callable[[bytes], bytes]) -> None:
         self._path = path
         self._file = file
+        self._presented = presented
         self._seal = seal
 
     def begin(self) -> bool:
@@ -200,7 +226,7 @@ class _Page:
     def __call__(self, status: int, body: bytes) -> None:
         # Whatever goes wrong here, the answer is in memory and is about to be saved.
         with suppress(Exception):
-            os.pwrite(self._file, _record(self._seal(_encode(Heard(status, body)))), 0)
+            os.pwrite(self._file, _record(self._seal(_encode(_Written(status, body, self._presented)))), 0)
             os.fdatasync(self._file)
 
     def __del__(self) -> None:

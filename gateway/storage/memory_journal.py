@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from gateway.core.errors import Unavailable
-from gateway.core.grant import Grant, Intent
+from gateway.core.grant import Grant, Intent, RefreshToken
 from gateway.ports import Entry, Heard
 
 _Key = tuple[str, int, Intent]
@@ -25,13 +25,19 @@ class MemoryJournal:
         mine = grant.account, grant.intent.owner
         kept = grant.generation, besides
         self._remove(lambda it: (it[0], it[2].owner) == mine and it[1:] != kept)
-        page = self._pages[grant.account, grant.generation, grant.intent] = _Page()
+        page = self._pages[grant.account, grant.generation, grant.intent] = _Page(grant.refresh)
         return page
 
     def read(self, grant: Grant) -> Heard | None:
         """The answer to the presentation that the grant intends, if it was written down whole."""
         page = self._page(grant)
         return None if page is None or page.is_gone else page.heard
+
+    def late(self, grant: Grant) -> list[Heard]:
+        """Every answer to a presentation of this refresh token that was written down whole, whoever asked."""
+        whose = grant.account, grant.generation
+        pages = [page for key, page in self._pages.items() if key[:2] == whose and page.presented == grant.refresh]
+        return [page.heard for page in pages if page.heard is not None]
 
     def void(self, grant: Grant) -> bool:
         """True if nothing was asked under the grant's intent, and nothing will be; False where nobody can tell."""
@@ -63,7 +69,8 @@ class MemoryJournal:
 class _Page:
     """The mark that a question may have left, and then its answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, presented: RefreshToken) -> None:
+        self.presented = presented
         self.is_unasked = True
         self.is_gone = False
         self.heard: Heard | None = None

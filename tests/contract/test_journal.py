@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.grant import Grant, Intent
+from gateway.core.grant import Grant, Intent, RefreshToken
 from gateway.ports import Entry, Heard, Journal
 from gateway.storage import FileJournal, KeyRing, MemoryJournal
 
@@ -230,3 +230,18 @@ def taken(
     elif step == "drop":
         journal.drop(grant)
     return None
+
+
+def test_every_answer_to_this_refresh_token_can_be_found_whoever_asked(journal: Journal) -> None:
+    keep(journal, intended(owner="stalled"), b"first")
+    keep(journal, intended(owner="other", is_last=True), b"last")
+    journal.open(intended(owner="dead")).begin()
+    journal.open(intended(owner="never asked"))
+    keep(journal, intended("second"), b"another account's")
+    keep(journal, intended(generation=2, owner="later"), b"another generation's")
+    strange = msgspec.structs.replace(intended(owner="strange"), refresh=RefreshToken("another chain's"))
+    keep(journal, strange, b"another token's")
+    assert sorted(heard.body for heard in journal.late(intended())) == [b"first", b"last"]
+    assert [heard.body for heard in journal.late(strange)] == [b"another token's"]
+    journal.drop(intended(generation=2, owner="later"))
+    assert list(journal.late(intended())) == []

@@ -325,6 +325,35 @@ async def test_the_newest_pair_is_kept_when_both_presentations_of_a_generation_a
     assert (await in_vault(house)).generation == 3
 
 
+@pytest.mark.parametrize("is_asked_again", [False, True])
+async def test_an_answer_that_was_given_up_and_then_only_written_down_is_found_in_the_journal(
+    is_asked_again: bool,
+) -> None:
+    house = await worn()
+    opening = house.issuer.hold_back()
+    stalled = asyncio.create_task(fresh(house.tokens))
+    await settled()
+    other = House(store=house.store, clock=house.clock, owner="them")
+    other.issuer.script = [Lost("cut")]
+    await other.open()
+    await asyncio.sleep((LEASE + LEASE_MARGIN).total_seconds())
+    await other.tokens.look()
+    if is_asked_again:
+        house.clock.turn(LAST_CHANCE_AFTER)
+        await fresh(other.tokens)
+        assert trouble_of(other) == ("lost", True)
+    with house.store.failing("put_grant"):
+        opening.set()
+        await asyncio.sleep(1)
+        stalled.cancel()
+        for refreshing in house.tokens._refreshing.values():
+            refreshing.cancel()  # it dies before the store is well
+        await settled()
+    await other.tokens.look()
+    assert value(other.grants.usable("main")) == "access-2"
+    assert (await in_vault(other)).trouble is None
+
+
 async def test_a_person_s_new_grant_stands_whatever_the_old_chain_s_answer_was() -> None:
     house = await worn()
     opening = house.issuer.hold_back()

@@ -73,6 +73,18 @@ class Oracle:
         return read_back(heard)
 
 
+class Remembering(dict[str, Grant]):
+    """The vault's grants, and every access token that was ever among them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.accesses: set[str] = set()
+
+    def __setitem__(self, account: str, grant: Grant) -> None:
+        self.accesses.add(grant.access.value)
+        super().__setitem__(account, grant)
+
+
 class Replicas(RuleBasedStateMachine):
     """Tokens of several processes over one vault, with everything that may go wrong."""
 
@@ -80,6 +92,7 @@ class Replicas(RuleBasedStateMachine):
         super().__init__()
         self.loop = TimelessLoop()
         self.store, self.clock = Store(), Clock(self.loop)
+        self.store._grants = self.vault = Remembering()
         self.store.is_brief = True
         self.questions: list[Question] = []
         self.presented: dict[str, list[bool]] = {}
@@ -136,7 +149,7 @@ class Replicas(RuleBasedStateMachine):
             await asyncio.sleep(0)
         grant = self.store._grants.get("main")
         assert grant is not None
-        self.was_saved.add(grant.access.value)
+        self.was_saved |= self.vault.accesses
         # What came when its generation had long been followed by others is no longer the newest.
         self.owed = {
             access: generation
