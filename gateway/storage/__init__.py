@@ -55,6 +55,10 @@ async def open_store(
     """
     path = _path(url)
     ring = KeyRing(keys)
+    if not path.exists() and path.with_name(f"{path.name}-wal").exists():
+        raise CannotStart(
+            f"the store {path} is not there, and its log {path.name}-wal is: put the store back, or take the log away, too"
+        )
     with ExitStack() as opened:
         try:
             make_folder(path.parent)

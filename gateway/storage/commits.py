@@ -89,7 +89,7 @@ class Commits:
     def __init__(self, connection: sqlite3.Connection, path: Path, name: str) -> None:
         self._connection = connection
         self._path = path
-        self._file = _file_at(path)
+        self._files: _Files | None = _files_at(path)
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._is_closed = False
@@ -154,7 +154,8 @@ class Commits:
         """What kept the batch from being committed as a whole; then nothing of it is."""
         execute = self._connection.execute
         try:
-            if _file_at(self._path) != self._file:
+            if self._files is None or _files_at(self._path) != self._files:
+                self._files = None  # for good: what was written meanwhile may be in no file that has a name
                 raise sqlite3.OperationalError(_GONE)
             execute("BEGIN IMMEDIATE")
             for waiting in batch:
@@ -169,8 +170,15 @@ class Commits:
         return None
 
 
+_Files = list[tuple[int, int] | None]
+
+
+def _files_at(path: Path) -> _Files:
+    """Which files have the name of the store and that of its log now."""
+    return [_file_at(path), _file_at(path.with_name(f"{path.name}-wal"))]
+
+
 def _file_at(path: Path) -> tuple[int, int] | None:
-    """Which file has this name now."""
     try:
         found = path.stat()
     except OSError:

@@ -7,13 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.errors import Unavailable
+from gateway.core.errors import CannotStart, Unavailable
 from gateway.core.message import Message
 from gateway.core.receipt import Receipt
 from gateway.ports import Known, Query, Stored
-from gateway.storage import SqliteStore
+from gateway.storage import SqliteStore, open_store
 from gateway.storage.commits import connect
-from tests.contract.stage import NOW, identity_of, ids, make_event, make_grant, make_hold, make_message, put, take
+from tests.contract.stage import (
+    KEY,
+    NOW,
+    identity_of,
+    ids,
+    make_event,
+    make_grant,
+    make_hold,
+    make_message,
+    put,
+    take,
+)
 
 
 def watch(store: SqliteStore) -> list[str]:
@@ -249,5 +260,24 @@ async def test_a_file_that_lost_its_name_takes_no_promise(
     with pytest.raises(Unavailable):
         await store.ping()
     (tmp_path / "away.db").rename(path)
-    await put(store, make_message("evt-3"))
-    await put(store, make_message("evt-2"))
+    with pytest.raises(Unavailable):  # its log may be another one by now: only a restart knows
+        await put(store, make_message("evt-3"))
+
+
+async def test_a_log_that_lost_its_name_takes_no_promise(store: SqliteStore, tmp_path: Path) -> None:
+    await put(store, make_message("evt-1"))
+    (tmp_path / "store.db-wal").unlink()
+    with pytest.raises(Unavailable):
+        await put(store, make_message("evt-2"))
+
+
+async def test_no_new_store_is_made_beside_the_log_of_one_that_is_away(store: SqliteStore, tmp_path: Path) -> None:
+    await put(store, make_message("evt-1"))
+    (tmp_path / "store.db").rename(tmp_path / "away.db")
+    with pytest.raises(CannotStart, match="put the store back"):
+        await open_store(f"sqlite:///{tmp_path / 'store.db'}", [KEY], is_simulated=False)
+    assert not (tmp_path / "store.db").exists()
+    (tmp_path / "away.db").rename(tmp_path / "store.db")
+    again = await open_store(f"sqlite:///{tmp_path / 'store.db'}", [KEY], is_simulated=False)
+    assert await all_ids(again) == ids([make_message("evt-1")])
+    await again.aclose()
