@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from .errors import Fault, MalformedEvent, TooLarge, clip, pointer
+from .errors import Fault, MalformedEvent, TooLarge, clip
+from .json_places import LARGEST, SMALLEST, place_of_the_fault
 
 MAX_DEPTH: Final = 64
-_SMALLEST, _LARGEST = -(2**63), 2**64 - 1
 _TOO_DEEP: Final = f"the JSON is nested deeper than {MAX_DEPTH}"
 
 
@@ -20,7 +20,7 @@ class _Refused(ValueError):
 
 
 def read_document(body: bytes) -> Any:
-    """The value in `body`; raises MalformedEvent for anything that is not exactly one JSON text of ours.
+    """The value in `body`; raises MalformedEvent, with where in it that is, for what is not exactly one JSON text of ours.
 
     Refused: invalid UTF-8, lone surrogates, duplicate members, NaN and infinities, integers beyond 64 bits,
     numbers beyond finite doubles, nesting deeper than 64.
@@ -58,14 +58,14 @@ def _strict(text: str) -> Any:
     try:
         document = _DECODER.decode(text)
     except _Refused as error:
-        raise _malformed(str(error)) from None
+        raise _malformed(str(error), place_of_the_fault(text)) from None
     except RecursionError:
         raise _malformed(_TOO_DEEP) from None
     # A text with so few brackets cannot be nested too deeply, and one without escapes cannot hide a surrogate.
     if text.count("{") + text.count("[") > MAX_DEPTH:
         _check_depth(document)
     if "\\u" in text:
-        _check_surrogates(document)
+        _check_surrogates(document, text)
     return document
 
 
@@ -131,7 +131,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) <= 20 and _SMALLEST <= (number := int(digits)) <= _LARGEST:
+    if len(digits) <= 20 and SMALLEST <= (number := int(digits)) <= LARGEST:
         return number
     raise _Refused("an integer is beyond 64 bits; send it as a string")
 
@@ -168,15 +168,16 @@ def _check_depth(document: Any) -> None:
     raise _malformed(_TOO_DEEP)
 
 
-def _check_surrogates(document: Any) -> None:
+def _check_surrogates(document: Any, text: str) -> None:
     try:
         msgspec.json.encode(document)
     except UnicodeEncodeError:
-        raise _malformed("a string holds half of a surrogate pair, which is no character") from None
+        detail = "a string holds half of a surrogate pair, which is no character"
+        raise _malformed(detail, place_of_the_fault(text)) from None
 
 
-def _malformed(detail: str) -> MalformedEvent:
-    return MalformedEvent(detail, errors=[Fault(pointer(), detail)])
+def _malformed(detail: str, place: str = "") -> MalformedEvent:
+    return MalformedEvent(detail, errors=[Fault(place, detail)])
 
 
 def _not_json(error: json.JSONDecodeError) -> MalformedEvent:

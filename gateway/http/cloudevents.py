@@ -64,12 +64,21 @@ def read_one(mode: Mode, headers: Headers, body: bytes, *, caller: str) -> Event
     if mode is Mode.BINARY:
         document = _attributes(headers)
         if body.strip():
-            document["data"] = read_document(body)
+            document["data"] = _data(body)
     else:
         document = read_document(body)
         if isinstance(document, list):
             raise MalformedEvent(f"the body is an array: send several events as {BATCH}", errors=[_NO_OBJECT])
     return read_event(document, default_source=caller, needs_specversion=mode is not Mode.PLAIN)
+
+
+def _data(body: bytes) -> Any:
+    """The event's data; a fault in it is told by where it lies in the event."""
+    try:
+        return read_document(body)
+    except MalformedEvent as refusal:
+        errors = [Fault(f"/data{it.pointer}", it.detail) for it in refusal.errors]
+        raise MalformedEvent(refusal.detail, errors=errors) from None
 
 
 def read_batch(body: bytes, *, max_count: int, max_length: int) -> list[Event | GatewayError]:

@@ -32,7 +32,7 @@ def nested(depth: int, inner: bytes = b"1") -> bytes:
 def refusal(body: bytes) -> str:
     with pytest.raises(MalformedEvent) as refused:
         read_document(body)
-    assert [fault.pointer for fault in refused.value.errors] == [""]
+    assert len(refused.value.errors) == 1  # where it points to is test_json_places' business
     assert len(refused.value.detail) < 200
     assert refused.value.detail.isprintable()
     return refused.value.detail

@@ -125,8 +125,8 @@ def test_the_data_is_json_under_any_of_its_names(gateway: Process, content_type:
         ({}, (), b"", {"/data"}),
         ({}, (), b"[]", {"/data"}),
         ({}, (), b'"text"', {"/data"}),
-        ({}, (), b"{", {""}),
-        ({}, (), b'{"a":1,"a":1}', {""}),
+        ({}, (), b"{", {"/data"}),
+        ({}, (), b'{"a":1,"a":1}', {"/data/a"}),
     ],
 )
 def test_what_is_wrong_in_binary_mode_is_told_with_its_place(
