@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 
+import msgspec
+
 from .alarm import Alarm
 from .core.delivery import Reason
 from .core.errors import Unavailable
@@ -81,7 +83,7 @@ class Backlog:
         await self._expire(now)
         for account in self._gates.accounts:
             if self._gates.reopened(account):
-                self._dispatch.begin(self._let_go(account))
+                self._dispatch.begin(self._let_go(account, lambda it: _waits_for_tomorrow(it, now)))
             if self._gates.account_hold(account, now) is None:
                 await self._send_due(account, now)
             elif (hold := self._gates.probe_due(account, now)) is not None:
@@ -95,7 +97,7 @@ class Backlog:
                 if hold.until is not None:
                     # What this outlasts need not wait for its own end: it cannot go any more.
                     late += await self._ledger.overdue(hold.until, limit=MAX_AT_ONCE, under=hold)
-        expiries = [(message, expired(message, now)) for message in late]
+        expiries = [(message, expired(self._as_held(message, now), now)) for message in late]
         saved = await asyncio.gather(*(self._ledger.save(it, expected=old.version) for old, it in expiries))
         for (_, after), is_saved in zip(expiries, saved, strict=True):
             if is_saved:
@@ -103,6 +105,11 @@ class Backlog:
                 self._tell(after)
         if len(late) >= MAX_AT_ONCE:
             self._alarm.at(now)
+
+    def _as_held(self, message: Message, now: datetime) -> Message:
+        """With what it waits for now: what is written in it may be older than the hold."""
+        hold = self._gates.hold_on(message, now)
+        return message if hold is None else msgspec.structs.replace(message, reason=hold.reason)
 
     async def _send_due(self, account: str, now: datetime) -> None:
         """What is due goes, as far as the account's rate and our own hands allow."""
@@ -127,8 +134,12 @@ class Backlog:
                 self._alarm.at(now)
         await asyncio.gather(*steps)  # together, so that one commit serves many claims
 
-    async def _let_go(self, account: str) -> None:
-        """What was put off to the next day for want of quota is due now."""
+    def let_go(self, hold: Hold) -> None:
+        """What was put off until the end of this hold, which is no more, is going to be due."""
+        self._dispatch.begin(self._let_go(hold.account, lambda it: _was_put_off_by(hold, it)))
+
+    async def _let_go(self, account: str, is_meant: Callable[[Message], bool]) -> None:
+        """What is queued and meant is due now."""
         now = self._clock()
         try:
             queued = await self._ledger.matching(Query(account=account), {"queued"})
@@ -137,7 +148,7 @@ class Backlog:
                     return
                 some = queued[start : start + MAX_AT_ONCE]
                 found = await asyncio.gather(*(self._ledger.load(tracking_id) for tracking_id in some))
-                put_off = [one for one in found if one is not None and _waits_for_tomorrow(one, now)]
+                put_off = [one for one in found if one is not None and is_meant(one)]
                 due = [waiting(one, reason=None, next_attempt_at=None) for one in put_off]
                 await asyncio.gather(*(self._ledger.save(one, expected=one.version - 1) for one in due))
         except Unavailable as error:
@@ -166,3 +177,11 @@ class Backlog:
 
 def _waits_for_tomorrow(message: Message, now: datetime) -> bool:
     return message.reason is Reason.QUOTA and message.next_attempt_at == next_day(now)
+
+
+def _was_put_off_by(hold: Hold, message: Message) -> bool:
+    """True if it waits for the hold's end, or for what Zalo said when the hold came about."""
+    is_covered = hold.covers(message.account, message.template_id, message.event_type)
+    has_brought_it = message.error is not None and message.error.code == hold.cause
+    is_due_then = message.next_attempt_at == hold.until or has_brought_it
+    return is_covered and message.state.is_waiting and message.reason is hold.reason and is_due_then

@@ -1,6 +1,6 @@
 """An account stops and goes: by an operator's word, and so that operators are told whenever it has stopped or goes again."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from .core.callback import of_pause
 from .core.delivery import Reason
@@ -9,19 +9,30 @@ from .core.hold import Hold
 from .gates import Gates
 from .ports import Clock, Ledger, Observer
 
+LetGo = Callable[[Hold], None]
+"""What was put off until the end of this hold, which is no more, is going to be due."""
+
 
 class Pauses:
     """Holds accounts, their templates and types for operators, and announces what holds a whole account."""
 
     def __init__(
-        self, ledger: Ledger, gates: Gates, clock: Clock, observer: Observer, *, operators: Collection[str]
+        self,
+        ledger: Ledger,
+        gates: Gates,
+        clock: Clock,
+        observer: Observer,
+        *,
+        operators: Collection[str],
+        let_go: LetGo,
     ) -> None:
         self._ledger = ledger
         self._gates = gates
         self._clock = clock
         self._observer = observer
         self._operators = operators
-        self._stopped: dict[str, Hold] = {}  # how each account that cannot send was last seen to be held
+        self._let_go = let_go
+        self._untokened: dict[str, Hold] = {}  # how each account that has no token was last seen to be held
 
     async def pause(
         self, account: str, *, by: str, template_id: str | None = None, event_type: str | None = None
@@ -48,32 +59,37 @@ class Pauses:
         ]
         for hold in held:
             await self._gates.release(hold, f"resumed {by}")
+            if hold.until is not None:
+                self._let_go(hold)
         left = self._gates.account_hold(account, now) if is_whole and not held else None
         if left is not None and not left.is_over(now):
             raise WrongState(f"account {account} cannot send: {left.cause}; the cure is: {left.cure}")
 
     def paused(self, account: str) -> Hold | None:
         """What keeps the whole account from sending. A refresh that is under way neither stops an account nor lets it go."""
-        now = self._clock()
-        hold = self._gates.account_hold(account, now)
-        if hold is None:
-            self._stopped.pop(account, None)
-        elif not hold.is_over(now):
-            self._stopped[account] = hold
-        return self._stopped.get(account)
+        hold = self._gates.account_hold(account, self._clock())
+        if hold is not None and self._is_passing(hold):
+            hold = self._untokened.get(account)
+        if hold is not None and hold.reason is Reason.CREDENTIALS:
+            self._untokened[account] = hold
+        else:
+            self._untokened.pop(account, None)
+        return hold
 
     async def look(self) -> None:
         """Operators will be told of every account that has been paused, for another reason, or goes again."""
         told = await self._ledger.pauses()  # each time: another process may have told, and died
         for account in self._gates.accounts:
-            before = told.get(account)
-            if before is not None:
-                self._stopped.setdefault(
-                    account, before
-                )  # until it is seen to go: this process may just have started
-            hold = self.paused(account)
-            if _reason(before) is not _reason(hold):
+            before, hold = told.get(account), self._gates.account_hold(account, self._clock())
+            if hold is not None and self._is_passing(hold):
+                if before is not None and before.reason is Reason.CREDENTIALS:
+                    self._untokened.setdefault(account, before)  # this process may just have started
+            elif _reason(before) is not _reason(hold):
                 await self._announce(account, hold, before)
+
+    def _is_passing(self, hold: Hold) -> bool:
+        """True if it only says that a refresh is under way: what comes of that is not known yet."""
+        return hold.is_over(self._clock())
 
     async def _announce(self, account: str, hold: Hold | None, before: Hold | None) -> None:
         callbacks = of_pause(self._operators, account, hold, self._clock())

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from gateway.core.callback import Callback
-from gateway.core.delivery import Reason, State
+from gateway.core.delivery import Reason, Scope, State, Until
 from gateway.core.errors import WrongState
 from gateway.core.grant import Dead, NotPresented, RefreshResult, Refused
 from gateway.pauses import Pauses
 
-from .stage import HOUR, REJECTED, SECOND, TOKEN_LIFE, UNCERTAIN, House
+from .stage import HOUR, REJECTED, SECOND, TOKEN_LIFE, UNCERTAIN, House, deferred
 
 
 class Office:
@@ -19,7 +19,9 @@ class Office:
 
     def __init__(self, house: House, operators: tuple[str, ...] = ("ops",)) -> None:
         self.house = house
-        self.pauses = Pauses(house.store, house.gates, house.clock, house.notes, operators=operators)
+        self.pauses = Pauses(
+            house.store, house.gates, house.clock, house.notes, operators=operators, let_go=house.backlog.let_go
+        )
 
     async def told(self, operator: str = "ops") -> list[tuple[str, Any]]:
         """What the operator has not been told yet: the kind, and why the account is paused."""
@@ -181,3 +183,17 @@ async def test_an_operator_s_pause_is_lifted_also_where_no_token_works_and_what_
     assert (left.reason, "token import main" in left.cure) == (Reason.CREDENTIALS, True)
     with pytest.raises(WrongState, match="token import main"):
         await it.pauses.resume("main", by="by ops")
+
+
+@pytest.mark.parametrize("narrow", [{}, {"template_id": "400001"}])
+async def test_what_was_put_off_by_a_quota_goes_as_soon_as_an_operator_says_so(narrow: dict[str, str]) -> None:
+    it = await office()
+    scope = Scope.TEMPLATE if narrow else Scope.ACCOUNT
+    it.house.zalo.script = [deferred(-144, Reason.QUOTA, scope, Until.NEXT_DAY)]
+    first, second = await it.house.send("evt-1"), await it.house.send("evt-2")
+    assert (first.reason, second.reason, second.attempts) == (Reason.QUOTA, Reason.QUOTA, 0)
+    await it.house.turn(SECOND)
+    await it.pauses.resume("main", by="by ops", **narrow)
+    for _ in range(3):
+        await it.house.turn(SECOND)
+    assert [await it.house.state(one) for one in (first, second)] == [State.SENT, State.SENT]
