@@ -96,18 +96,18 @@ class Receipts:
         return len(batch) == _AT_ONCE
 
     async def _work_on(self, kept: KeptReceipt) -> None:
-        message = await self._deliver(kept.account, kept.receipt)
-        if message is not None:
+        message, is_noted = await self._deliver(kept.account, kept.receipt)
+        if message is not None and is_noted:
             self._observer.fact("receipt", message=message)
             self._tell(message)
         await self._ledger.settle_receipt(kept.id, is_matched=message is not None)
 
-    async def _deliver(self, account: str, receipt: Receipt) -> Message | None:
-        """The message that the receipt speaks of, with the receipt in it; None if there is none."""
+    async def _deliver(self, account: str, receipt: Receipt) -> tuple[Message | None, bool]:
+        """The message that the receipt speaks of, if there is one; and whether the receipt is in it now."""
         while (message := await self._ledger.match(account, receipt)) is not None:
             if has_heard_enough(message):
-                return message
+                return message, False
             after = received(message, receipt, self._clock())
             if await self._ledger.save(after, expected=message.version):
-                return after
-        return None
+                return after, True
+        return None, False

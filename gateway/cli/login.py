@@ -126,13 +126,11 @@ async def _log_in(
 ) -> "Granted":
     """The account has a new grant; the command ends here if it has not."""
     from gateway.core.login_end import Granted, StillWorking
-    from gateway.wiring import logins_of
-    from gateway.zalo.client import ZaloClient
+    from gateway.wiring import logins_of, zalo_of
 
     settings = loaded.settings
-    it = settings.zalo
     store = await asking.open_store(loaded)
-    zalo = ZaloClient(it.api_url, it.oauth_url, it.connect_timeout, it.read_timeout)
+    zalo = zalo_of(settings)
     try:
         logins = logins_of(settings, store, zalo, Unheard())
         begun = await logins.begin(account, redirect_uri, may_replace=may_replace)

@@ -274,6 +274,7 @@ NO_OUTCOME: Final = Uncertain(
     )
 )
 
+_OTHERWISE: Final = "use another channel, or ask an operator to resend it"
 _WAITED: Final[dict[Reason | None, tuple[Category, str]]] = {
     None: (Category.TRANSIENT, "its turn"),
     Reason.RETRY: (Category.TRANSIENT, "another try"),
@@ -297,5 +298,10 @@ def waited_too_long(reason: Reason | None) -> DeliveryError:
         category=category,
         detail=f"its time passed while it waited for {what}",
         permanent=True,
-        advice="use another channel, or ask an operator to resend it",
+        advice=_OTHERWISE,
     )
+
+
+def given_up(error: DeliveryError) -> DeliveryError:
+    """The error that a message waited with, now that it waits no more."""
+    return msgspec.structs.replace(error, permanent=True, advice=_OTHERWISE)

@@ -8,11 +8,13 @@ import msgspec
 from .grant import LOST, MISSING, REFUSED, REJECTED, SEALED, Grant, Trouble
 
 REFRESH_LIFE: Final = timedelta(days=90)
+BY_ITSELF: Final = "nothing to do: it is asked for again by itself"
 _OLD_CONSENT: Final = timedelta(days=60)
 
 
 class GrantHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """`health` is `working`, `expired`, `rejected`, `missing`, `sealed` or the kind of trouble; `cure` is null if none is needed.
+    """`health` is `working`, `expired`, `rejected`, `missing`, `sealed`, the kind of trouble, or Zalo's word
+    that holds the account (`app-secret-invalid`); `cure` is null if none is needed.
 
     `refresh_expires_at` is three months after the last refresh, as far as Zalo is understood.
     """
@@ -81,7 +83,7 @@ def cure_of(trouble: Trouble, account: str) -> str:
         return cure_of_credentials(account)
     if trouble.kind == REFUSED:
         return f"look at accounts.{account}.app_id and app_secret, and at the app at Zalo; it is asked for again by itself"
-    return "nothing to do: it is asked for again by itself"
+    return BY_ITSELF
 
 
 def cure_of_credentials(account: str, *, has_grant: bool = True) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import msgspec
 
@@ -135,7 +135,9 @@ def is_code(text: str) -> bool:
 
 def read_pasted(text: str) -> Callback | Unreadable:
     """The callback in the address of the page on which the browser landed, or in the bare code."""
-    pasted = text.strip().strip("<>\"'`").strip().replace("&amp;", "&")
+    pasted = text.strip().strip("<>\"'`").strip().replace("&amp;", "&").replace("\\", "")
+    if "%3a%2f%2f" in pasted.lower():
+        pasted = unquote(pasted)
     if "://" not in pasted and "?" not in pasted and "=" not in pasted.rstrip("="):
         is_meant = len(pasted) >= _LEAST_PASTED and is_code(pasted)
         return Callback(pasted, None, None) if is_meant else Unreadable("code", "unreadable")

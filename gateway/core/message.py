@@ -17,6 +17,7 @@ from .delivery import (
     Reason,
     Special,
     State,
+    given_up,
     waited_too_long,
 )
 from .errors import WrongState
@@ -185,8 +186,8 @@ def has_heard_enough(message: Message) -> bool:
 def expired(message: Message, now: datetime) -> Message:
     """The message after its time has passed; the error that it waited with is kept, or says what it waited for."""
     state, error = target(message, Fact.EXPIRY), message.error
-    if state is State.EXPIRED and error is None:
-        error = waited_too_long(message.reason)
+    if state is State.EXPIRED:
+        error = waited_too_long(message.reason) if error is None else given_up(error)
     cause = None if message.reason is None else f"waited for {message.reason}"
     return changed(message, now, Fact.EXPIRY, state, cause=cause, error=error, reason=None, next_attempt_at=None)
 

@@ -54,7 +54,7 @@ def resent(message: Message, filled: Message, now: datetime, *, cause: str) -> M
     state = target(message, Fact.RESEND)
     anew = {name: getattr(filled, name) for name in _FILLED}
     if filled.account != message.account:
-        anew["former_accounts"] = (*message.former_accounts, message.account)
+        anew["former_accounts"] = tuple({*message.former_accounts, message.account} - {filled.account})
     is_early = filled.not_before is not None and filled.not_before > now
     return changed(
         message,
@@ -63,6 +63,8 @@ def resent(message: Message, filled: Message, now: datetime, *, cause: str) -> M
         state,
         cause=cause,
         back=message.state if state is State.QUEUED_AGAIN else None,
+        # Of a message that begins anew nothing has been said yet; where an attempt is in doubt, that stands.
+        error=message.error if state is State.QUEUED_AGAIN else None,
         reason=Reason.NOT_BEFORE if is_early else None,
         next_attempt_at=filled.not_before if is_early else None,
         **anew,

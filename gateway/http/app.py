@@ -7,7 +7,7 @@ from litestar import Litestar, Request, Response, get
 from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.types import ControllerRouterHandler
 
-from gateway.core.errors import InvalidRequest, MethodNotAllowed, NotFound
+from gateway.core.errors import InvalidRequest, MethodNotAllowed, NotFound, Unauthenticated
 
 from . import problems
 from .accounts import accounts_handlers
@@ -60,7 +60,11 @@ def _schema_handler() -> Any:
 
 
 def _app(doors: Doors, routes: Sequence[ControllerRouterHandler]) -> Litestar:
-    def on_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+        try:
+            doors.check_key(request.scope)
+        except Unauthenticated as unknown:
+            return _response(answer_of_error(unknown))
         if isinstance(error, MethodNotAllowedException):
             refusal = MethodNotAllowed("this path does not take that method")
             return _response(

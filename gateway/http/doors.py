@@ -96,6 +96,11 @@ class Doors(msgspec.Struct, frozen=True):
                 return caller
         raise Unauthenticated("send `Authorization: Bearer <caller key>`; `zns-gateway key new NAME` makes a key")
 
+    def check_key(self, scope: Any) -> None:
+        """Whoever calls anything under /v1 has a key, also where there is nothing to call; raises Unauthenticated."""
+        if scope["path"].startswith("/v1/"):
+            self.caller_of(Headers(scope["headers"]))
+
     def admit(self, caller: Caller) -> None:
         """One event of the caller's share is taken; raises TooManyRequests where nothing is left of it."""
         wait_s = self.buckets[caller.name].take(self.clock())
@@ -171,6 +176,7 @@ async def serve_post(
     with suppress(Disconnected):
         try:
             if scope["method"] != "POST":
+                doors.check_key(scope)
                 raise MethodNotAllowed("this path takes POST only")
             answer = await serve(doors, Headers(scope["headers"]), receive)
         except Disconnected:

@@ -84,10 +84,11 @@ def problem_of(error: errors.GatewayError) -> Problem:
 
 def problem_of_message(state: State, view: MessageView) -> Problem:
     """The problem that tells of a message which is failed, expired or cancelled."""
-    code = state.status
-    detail = _TITLES[state]
-    if state is State.FAILED and view.error is not None:
-        code, detail = view.error.code, f"{view.error.detail}; {view.error.advice}"
+    code, detail = state.status, _TITLES[state]
+    if view.error is not None and state is not State.CANCELLED:
+        detail = f"{view.error.detail}; {view.error.advice}"
+    if view.error is not None and state is State.FAILED:
+        code = view.error.code
     return Problem(
         type=_type(code),
         title=_TITLES[state],

@@ -17,7 +17,7 @@ from gateway.core.delivery import Accepted, Deferred, Outcome, Refused, State, U
 from gateway.core.grant import TROUBLES, Grant, Trouble
 from gateway.core.grant_health import REFRESH_LIFE
 from gateway.core.hold import Hold
-from gateway.core.message import SAID_AGAIN, Message
+from gateway.core.message import Message
 from gateway.core.news import Kind, News
 from gateway.ports import Depth, Untold, Verdict
 
@@ -52,7 +52,6 @@ _SERIOUS: Final = frozenset(
         "held",
         "letter-sealed",
         "store-unavailable",
-        "template-blocked",
     }
 )
 
@@ -95,6 +94,7 @@ class Telemetry:
             "silent": self._silent,
             "asked": self._routine("asked"),
             "quota": self._routine("quota"),
+            "template-blocked": self._template_blocked,
             "silence-unexplained": self._reported("silence-unexplained"),
             "unsettled": self._reported("unsettled"),
         }
@@ -177,7 +177,8 @@ class Telemetry:
         name, error = _said(outcome)
         numbers = self._numbers
         numbers.attempts(message.account, name, error).inc()
-        numbers.messages(message.state.status).inc()
+        if _has_moved(message):
+            numbers.messages(message.state.status).inc()
         begun = next((line.at for line in reversed(message.timeline) if line.fact == "claim"), message.accepted_at)
         numbers.send_seconds(message.account).observe((message.updated_at - begun).total_seconds())
         if isinstance(outcome, Accepted):
@@ -186,6 +187,10 @@ class Telemetry:
         log = self._log.info if isinstance(outcome, Accepted) else self._log.warning
         log("attempted", outcome=name, error=error, attempt=message.attempts, **_of(message))
 
+    def _template_blocked(self, about: dict[str, Any]) -> None:
+        self._numbers.blocked(about["account"], about["template"]).inc()
+        self._log.warning("template-blocked", account=about["account"], template=about["template"])
+
     def _changed(self, about: dict[str, Any]) -> None:
         message: Message = about["message"]
         self._numbers.messages(message.state.status).inc()
@@ -193,7 +198,7 @@ class Telemetry:
 
     def _receipt(self, about: dict[str, Any]) -> None:
         message: Message = about["message"]
-        if message.state is State.DELIVERED and message.timeline[-1].cause != SAID_AGAIN:
+        if message.state is State.DELIVERED and _has_moved(message):
             self._numbers.messages("delivered").inc()
             waited = (message.delivered_at or message.updated_at) - message.accepted_at
             self._numbers.accept_to_delivered(message.account).observe(max(0.0, waited.total_seconds()))
@@ -272,6 +277,12 @@ class Telemetry:
             traceback = traceback.tb_next
         where = "" if traceback is None else f"{traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}"
         self._log.error("turn-failed", error=type(error).__name__, where=where)
+
+
+def _has_moved(message: Message) -> bool:
+    """True if the last thing that is known of it gave it another status."""
+    statuses = [entry.status for entry in message.timeline[-2:]]
+    return len(statuses) < 2 or statuses[0] != statuses[1]
 
 
 def _of(message: Message) -> dict[str, Any]:

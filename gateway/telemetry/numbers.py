@@ -65,6 +65,9 @@ class Numbers:
             "callback_endpoint_disabled", "1 while it is not called until a reload", "caller"
         )
         self.paused = gauge("account_paused", "1 while nothing is sent, by reason", "account", "reason")
+        self.blocked = counter(
+            "template_blocked", "Messages that Zalo refused because of their template", "account", "template"
+        )
         self.news = counter("news", "What Zalo told beside receipts, by kind", "account", "kind")
         self.reported = counter(
             "reported_messages", "Messages of which it will not be known what became of them", "account", "fact"

@@ -1,4 +1,4 @@
-"""What each part gets of the settings, which it never sees itself."""
+"""What is made of the settings alone: each part gets that, and never the settings themselves."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta

@@ -28,6 +28,7 @@ from gateway.core.delivery import (
     Uncertain,
     Until,
     Wait,
+    given_up,
 )
 from gateway.core.identity import TrackingId
 from gateway.core.message import RESEND_DELAY, Attempt, Message, claimed, expired, received, stored, waiting
@@ -426,7 +427,8 @@ def test_what_could_only_go_out_at_its_expiry_has_expired_with_its_error(late: b
         message = concluded(message, 1, UNCERTAIN, NOON)
     message = concluded(message, 1, DEFERRED, NOON, next_attempt_at=message.expires_at)
     assert message.state is State.EXPIRED
-    assert message.error == DEFERRED.error
+    assert message.error == given_up(DEFERRED.error)
+    assert message.error.permanent, "whoever is told must not wait for what will not come"
     assert message.next_attempt_at is None
 
 
@@ -471,7 +473,7 @@ def test_what_expires_before_zalo_was_asked_says_what_it_had_waited_for(reason: 
 
 def test_what_zalo_had_said_is_kept_and_a_second_try_that_expires_has_no_error_of_its_own() -> None:
     deferred = concluded(begun(born()), 1, DEFERRED, NOON, next_attempt_at=NOON)
-    assert expired(deferred, NOON + HOUR).error == DEFERRED.error
+    assert expired(deferred, NOON + HOUR).error == given_up(DEFERRED.error)
     again = concluded(begun(born(resends=True)), 1, UNCERTAIN, NOON)
     assert again.state is State.QUEUED_AGAIN
     assert expired(again, NOON + HOUR).error == again.error

@@ -261,3 +261,10 @@ class Ordered(RuleBasedStateMachine):
 
 TestOrdered = Ordered.TestCase
 TestOrdered.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+
+
+def test_a_message_that_begins_anew_has_no_error_of_its_former_life() -> None:
+    for state in (State.FAILED, State.EXPIRED, State.UNDELIVERED):
+        assert resent(in_(state), FILLED, LATER, cause=BY).error is None
+    doubtful = resent(in_(State.UNKNOWN), FILLED, LATER, cause=BY)
+    assert doubtful.error == in_(State.UNKNOWN).error is not None

@@ -74,6 +74,7 @@ async def test_one_that_is_replayed_for_ever_fills_no_timeline() -> None:
     message = await it.house.now(message)
     repeats = [entry for entry in message.timeline if entry.cause == SAID_AGAIN]
     assert len(repeats) == MOST_SAID_AGAIN
+    assert len(it.house.notes.named("receipt")) == len(it.told) == 1 + MOST_SAID_AGAIN
     assert await it.house.store.receipts(10) == []
 
 

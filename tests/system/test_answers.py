@@ -122,12 +122,20 @@ def test_a_caller_may_send_only_its_own_types_and_an_operator_none(gateway: Proc
     problem(preview, 403, "forbidden-event-type")
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v1/event", "/v2/events", "/webhooks/zalo/nobody", "/webhooks/zalo"]
-)
+@pytest.mark.parametrize("path", ["/", "/v1", "/v2/events", "/webhooks/zalo/nobody", "/webhooks/zalo"])
 def test_an_unknown_path_is_not_found(gateway: Process, path: str) -> None:
     problem(gateway.ask("GET", path), 404, "not-found")
     problem(gateway.ask("POST", path, {}), 404, "not-found")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"), [("event", 404, "not-found"), ("events", 405, "method-not-allowed")]
+)
+def test_below_v1_whoever_calls_is_asked_for_a_key_first(
+    gateway: Process, path: str, status: int, code: str
+) -> None:
+    problem(gateway.ask("PUT", f"/v1/{path}", {}), 401, "unauthenticated")
+    problem(gateway.ask("PUT", f"/v1/{path}", {}, KEYS["checkout"]), status, code)
 
 
 @pytest.mark.parametrize(

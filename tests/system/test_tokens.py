@@ -236,7 +236,7 @@ def test_status_says_so_where_zalo_takes_the_app_s_secret_no_more(stage: Stage) 
     with stage.serving() as gateway:
         assert gateway.post(order("t-secret")).body["reason"] == "credentials"
         row = row_of(stage, 1)
-    assert "app-secret-invalid" in row["detail"]
+    assert row["health"] == "app-secret-invalid"
     assert "app_secret" in row["cure"]
 
 
