@@ -131,10 +131,9 @@ class Telemetry:
     def note_grants(self, grants: Sequence[Grant], troubles: Mapping[str, Trouble | None], now: datetime) -> None:
         """The gauges say how every account's grant is, and what is wrong with it although it may still send."""
         for account, trouble in troubles.items():
+            # There from the start, so that the first one is an increase.
             for outcome in _REFRESHES:
-                self._numbers.refreshes(
-                    account, outcome
-                )  # there from the start, so that the first one is an increase
+                self._numbers.refreshes(account, outcome)
             for kind in TROUBLES:
                 is_so = trouble is not None and trouble.kind == kind
                 self._numbers.grant_trouble.labels(account, kind).set(is_so)

@@ -54,21 +54,22 @@ def judge_of(keys: Mapping[str, Keys]) -> Judge:
         said = read_webhook(body, server)
         if isinstance(said, Unreadable):
             return Forged()
-        return Signed(said, _subject(account, signature, body))
-
-    def _subject(account: str, signature: bytes | None, body: bytes) -> str:
-        """The account that the event is about: an app has one webhook address for all its Official Accounts."""
-        own = keys[account]
-        siblings = [name for name, it in keys.items() if name != account and it.app_id == own.app_id]
-        if not siblings:
-            return account
-        named = _official_accounts(body)
-        if own.oa_id in named:
-            return account
-        fits = (it for it in siblings if keys[it].oa_id in named)
-        return next((it for it in fits if verify(signature, body, own.app_id, keys[it].secrets)), account)
+        return Signed(said, _subject(keys, account, signature, body))
 
     return judge
+
+
+def _subject(keys: Mapping[str, Keys], account: str, signature: bytes | None, body: bytes) -> str:
+    """The account that the event is about: an app has one webhook address for all its Official Accounts."""
+    own = keys[account]
+    siblings = [name for name, it in keys.items() if name != account and it.app_id == own.app_id]
+    if not siblings:
+        return account
+    named = _official_accounts(body)
+    if own.oa_id in named:
+        return account
+    fits = (it for it in siblings if keys[it].oa_id in named)
+    return next((it for it in fits if verify(signature, body, own.app_id, keys[it].secrets)), account)
 
 
 def _official_accounts(body: bytes) -> set[str]:
