@@ -257,9 +257,8 @@ class Tokens:
         result = self._left(grant)
         if not await self._grants.save(grant.concluded(result, now), grant):
             return False
-        if not isinstance(
-            result, Lost
-        ):  # else whoever asked may only have stood still, and has yet to write it down
+        # Of a lost one whoever asked may only have stood still, and has yet to write it down.
+        if not isinstance(result, Lost):
             self._journal.drop(grant)
         self._tell(grant.account, result)
         return True
@@ -270,9 +269,9 @@ class Tokens:
             return False
         for heard in self._journal.late(grant):
             result = self._issuer.read(heard, grant.refresh.value)
-            if isinstance(result, Rotated) and await self._grants.save(
-                grant.concluded(result, self._clock()), grant
-            ):
+            if not isinstance(result, Rotated):
+                continue
+            if await self._grants.save(grant.concluded(result, self._clock()), grant):
                 self._journal.drop(grant)
                 self._tell(grant.account, result)
                 return True

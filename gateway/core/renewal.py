@@ -51,9 +51,8 @@ def renewal(
     at = last_chance_at(grant) if grant.is_lost else ahead_at
     if is_rejected and not is_unproven:
         at = min(at, now)
-    if (
-        grant.is_lost and trouble is not None and trouble.since <= now
-    ):  # else a clock was turned back, and tells nothing
+    # Where that lies ahead of us a clock was turned back, and it tells nothing.
+    if grant.is_lost and trouble is not None and trouble.since <= now:
         at = max(at, trouble.since + LAST_CHANCE_AFTER)
     if trouble is not None and trouble.refused_at is not None and not is_restarted:
         at = max(at, trouble.refused_at + pause(trouble.refusals))
