@@ -55,7 +55,7 @@ async def open_store(
     """
     path = _path(url)
     ring = KeyRing(keys)
-    if not path.exists() and path.with_name(f"{path.name}-wal").exists():
+    if not path.exists() and _holds_something(path.with_name(f"{path.name}-wal")):
         raise CannotStart(
             f"the store {path} is not there, and its log {path.name}-wal is: put the store back, or take the log away, too"
         )
@@ -115,6 +115,11 @@ def _path(url: str) -> Path:
     if path == ":memory:":
         raise CannotStart("what is in memory only is no store: put it in a file on a local disk")
     return Path(path)
+
+
+def _holds_something(log: Path) -> bool:
+    """Whether a log has anything to say; whoever only reads a store leaves an empty one."""
+    return log.exists() and log.stat().st_size > 0
 
 
 def _prepare(writer: sqlite3.Connection, ring: KeyRing, *, is_simulated: bool) -> Records:

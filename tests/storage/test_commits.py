@@ -281,3 +281,14 @@ async def test_no_new_store_is_made_beside_the_log_of_one_that_is_away(store: Sq
     again = await open_store(f"sqlite:///{tmp_path / 'store.db'}", [KEY], is_simulated=False)
     assert await all_ids(again) == ids([make_message("evt-1")])
     await again.aclose()
+
+
+async def test_an_empty_log_that_a_reader_left_is_no_reason_against_a_new_store(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    await store.aclose()
+    (tmp_path / "store.db").unlink()
+    (tmp_path / "store.db-wal").touch()
+    anew = await open_store(f"sqlite:///{tmp_path / 'store.db'}", [KEY], is_simulated=False)
+    await put(anew, make_message("evt-1"))
+    await anew.aclose()
