@@ -5,7 +5,7 @@ import os
 import re
 import socket
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -21,7 +21,6 @@ from gateway.endpoints.client import MAX_ANSWER_BYTES, Destination, EndpointClie
 from gateway.ports import Called
 from tests.loops import Run
 from tests.transport.fault_server import (
-    DRIP_S,
     FaultServer,
     FullListener,
     Peer,
@@ -30,6 +29,7 @@ from tests.transport.fault_server import (
     closed_port,
     self_signed,
 )
+from tests.transport.faults import AFTER_THE_FIRST_BYTE, stay_silent
 
 PATIENT = timedelta(seconds=5)
 SHORT = timedelta(milliseconds=300)
@@ -197,66 +197,7 @@ def test_a_redirect_is_an_answer_and_is_not_followed(run: Run, status: int) -> N
 # No answer
 
 
-async def cut(peer: Peer) -> None:
-    await peer.request()
-    peer.reset()
-
-
-async def close(peer: Peer) -> None:
-    await peer.request()
-    peer.close()
-
-
-async def silence(peer: Peer) -> None:
-    await peer.request()
-    await peer.silence()
-
-
-async def half(peer: Peer) -> None:
-    await peer.request()
-    await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{")
-
-
-async def drip(peer: Peer) -> None:
-    await peer.request()
-    await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")
-    while True:
-        await peer.send(b" ")
-        await asyncio.sleep(DRIP_S)
-
-
-async def endless(peer: Peer) -> None:
-    await peer.request()
-    await peer.send(b"HTTP/1.1 200 OK\r\n\r\n")
-    while True:
-        await peer.send(b"{" * 4096)
-
-
-async def garbage(peer: Peer) -> None:
-    await peer.request()
-    await peer.send(bytes(range(256)))
-    await peer.silence()
-
-
-async def zipped(peer: Peer) -> None:
-    await peer.request()
-    await peer.send(answer(b"\x1f\x8b", b"Content-Encoding: gzip"))
-    await peer.silence()
-
-
-NO_ANSWER: Mapping[Script, str] = {
-    cut: "connection-lost",
-    close: "connection-lost",
-    half: "connection-lost",
-    silence: "timed-out",
-    drip: "timed-out",
-    endless: "answer-too-large",
-    garbage: "unreadable-answer",
-    zipped: "unreadable-answer",
-}
-
-
-@pytest.mark.parametrize(("script", "cause"), NO_ANSWER.items())
+@pytest.mark.parametrize(("script", "cause"), AFTER_THE_FIRST_BYTE.items())
 def test_what_is_not_a_whole_answer_is_none_and_nothing_is_posted_again(
     run: Run, script: Script, cause: str
 ) -> None:
@@ -265,7 +206,8 @@ def test_what_is_not_a_whole_answer_is_none_and_nothing_is_posted_again(
             async with asyncio.timeout(30):
                 heard = await call(server.url, connect=LONG, read=SHORT if cause == "timed-out" else LONG)
             assert heard == Called(None, cause)
-            assert (server.connections, server.bodies) == (1, [BODY])
+            assert server.connections == 1
+            assert server.bodies in ([BODY], [])  # or its head was all that was read
             await server.until(lambda: server.gone == 1)
 
     run(scenario())
@@ -323,7 +265,7 @@ def test_a_certificate_for_another_name_gets_nothing(
 
 def test_closing_ends_what_is_under_way_and_posts_nothing_more(run: Run) -> None:
     async def scenario() -> None:
-        async with FaultServer(silence) as server, calling(server.url) as client:
+        async with FaultServer(stay_silent) as server, calling(server.url) as client:
             under_way = asyncio.ensure_future(client.call(callback(), NOW))
             await server.until(lambda: len(server.bodies) == 1)
             await client.aclose()
