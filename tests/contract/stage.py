@@ -13,18 +13,19 @@ import msgspec
 
 from gateway.core.callback import Callback
 from gateway.core.conclusion import concluded
-from gateway.core.delivery import Accepted, Reason, State
+from gateway.core.delivery import Accepted, Reason
 from gateway.core.event import Event
 from gateway.core.grant import AccessToken, Grant, RefreshToken
 from gateway.core.hold import Hold
 from gateway.core.identity import Identity, TrackingId, identify
 from gateway.core.login import Login
-from gateway.core.message import Letter, Message, claimed, stored
+from gateway.core.message import Letter, Message, claimed
 from gateway.core.news import Kind, News
 from gateway.core.receipt import Receipt
 from gateway.ports import Acceptance, Journal, Ledger, Outbox, Query, Replay, Stored, Vault
 from gateway.storage import MemoryStore, open_store
 from gateway.storage.owners import Owners
+from tests.messages import make_queued
 
 NOW: Final = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 LEASE: Final = timedelta(seconds=22)
@@ -91,29 +92,12 @@ def identity_of(event: Event, key: str | None = None) -> Identity:
 def make_message(name: str = "evt-1", *, key: str | None = None, **changes: Any) -> Message:
     """A queued message of the event of that name, due at once."""
     event = make_event(name, type=changes.get("event_type", "order.paid"))
-    accepted_at = changes.get("accepted_at", NOW)
-    made = Message(
-        tracking_id=identity_of(event, key).tracking_id,
-        caller="checkout",
-        mode="live",
-        event_id=event.id,
-        event_source=event.source,
-        event_type=event.type,
-        mapping_version="sha256:0",
-        account="main",
-        template_id="tpl-1",
-        phone="84*****5678",
-        priority="normal",
-        resends=False,
-        ignores_quiet_hours=False,
-        time_limit=timedelta(hours=2),
-        life=timedelta(hours=24),
-        state=State.QUEUED,
-        accepted_at=accepted_at,
-        updated_at=accepted_at,
-        expires_at=accepted_at + timedelta(hours=24),
-    )
-    return stored(msgspec.structs.replace(made, **changes), accepted_at)
+    about = {
+        "tracking_id": identity_of(event, key).tracking_id,
+        "event_id": event.id,
+        "event_source": event.source,
+    }
+    return make_queued(**{"accepted_at": NOW, **about, **changes})
 
 
 def make_letter(event: Event, phone: str | None = PHONE) -> Letter:

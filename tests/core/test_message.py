@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import combinations, permutations
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,11 +29,11 @@ from gateway.core.delivery import (
     Wait,
     given_up,
 )
-from gateway.core.identity import TrackingId
-from gateway.core.message import RESEND_DELAY, Attempt, Message, claimed, expired, received, stored, waiting
+from gateway.core.message import RESEND_DELAY, Attempt, Message, claimed, expired, received, waiting
 from gateway.core.orders import resent
 from gateway.core.receipt import Receipt
 from gateway.core.silence import Delivered, Pending, answered, msg_ids
+from tests.messages import make_queued
 
 NOON = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=22)
@@ -56,29 +55,8 @@ RECEIPT = Receipt("m1", "t" * 26, NOON + timedelta(seconds=2))
 OUTCOMES: list[Outcome] = [accepted(), REFUSED, DEFERRED, UNCERTAIN]
 
 
-def born(*, resends: bool = False, life: timedelta = HOUR, **changes: Any) -> Message:
-    message = Message(
-        tracking_id=TrackingId("t" * 26),
-        caller="checkout",
-        mode="live",
-        event_id="evt-1",
-        event_source="/checkout",
-        event_type="order.paid",
-        mapping_version="sha256:0",
-        account="main",
-        template_id="400001",
-        phone="84*****4321",
-        priority="normal",
-        resends=resends,
-        ignores_quiet_hours=False,
-        time_limit=timedelta(hours=2),
-        life=life,
-        state=State.QUEUED,
-        accepted_at=NOON,
-        expires_at=NOON + life,
-        updated_at=NOON,
-    )
-    return msgspec.structs.replace(stored(message, NOON), **changes)
+def born(accepted_at: datetime = NOON, *, life: timedelta = HOUR, **changes: Any) -> Message:
+    return make_queued(accepted_at, life=life, **changes)
 
 
 def begun(message: Message, now: datetime = NOON) -> Message:

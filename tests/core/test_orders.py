@@ -190,7 +190,7 @@ class Ordered(RuleBasedStateMachine):
 
     @rule(order=st.sampled_from(["resend", "resend", "failed", "failed", "cancel", "delivered"]))
     def it_is_ordered(self, order: Any) -> None:
-        filled = born(resends=self.message.resends, accepted_at=self.now, expires_at=self.now + HOUR)
+        filled = born(self.now, resends=self.message.resends)
         before = self.message
         try:
             match order:

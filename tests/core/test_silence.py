@@ -7,8 +7,7 @@ import pytest
 
 from gateway.core.conclusion import concluded
 from gateway.core.delivery import Accepted, Category, DeliveryError, State, Uncertain
-from gateway.core.identity import TrackingId
-from gateway.core.message import Message, claimed, received, stored
+from gateway.core.message import Message, claimed, received
 from gateway.core.receipt import Receipt
 from gateway.core.silence import (
     MOST_ASKS,
@@ -21,6 +20,7 @@ from gateway.core.silence import (
     may_ask,
     msg_ids,
 )
+from tests.messages import make_queued
 
 NOON = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 LATER = NOON + timedelta(hours=3)
@@ -29,29 +29,7 @@ UNCERTAIN = Uncertain(DeliveryError("timed-out", Category.TRANSIENT, "", permane
 
 
 def begun() -> Message:
-    message = Message(
-        tracking_id=TrackingId("t" * 26),
-        caller="checkout",
-        mode="live",
-        event_id="evt-1",
-        event_source="/checkout",
-        event_type="order.paid",
-        mapping_version="sha256:0",
-        account="main",
-        template_id="400001",
-        phone="84*****4321",
-        priority="normal",
-        resends=False,
-        ignores_quiet_hours=False,
-        time_limit=timedelta(hours=2),
-        life=HOUR,
-        grace=MINUTE,
-        state=State.QUEUED,
-        accepted_at=NOON,
-        expires_at=NOON + HOUR,
-        updated_at=NOON,
-    )
-    return claimed(stored(message, NOON), owner="us", now=NOON, lease=MINUTE)
+    return claimed(make_queued(NOON, life=HOUR, grace=MINUTE), owner="us", now=NOON, lease=MINUTE)
 
 
 def sent(*others: str) -> Message:
