@@ -24,6 +24,7 @@ import uvloop
 from httpx_aiohttp import AiohttpTransport
 
 from gateway.core.delivery import Accepted
+from gateway.core.grant import AccessToken, Token
 from gateway.transport.connections import Connections, Origin
 from gateway.zalo import wire
 from gateway.zalo.client import ZaloClient
@@ -124,10 +125,11 @@ def serve(tell_port: int, core: int) -> None:
 
 def ours(url: str) -> tuple[Send, Callable[[], Awaitable[None]]]:
     client = ZaloClient(url, url, timedelta(seconds=2), timedelta(seconds=15))
+    token = Token(AccessToken(TOKEN), 1)
 
     async def send() -> None:
         outcome = await client.send(
-            TOKEN, phone=PHONE, template_id=TEMPLATE, template_data=DATA, tracking_id=TRACKING
+            token, phone=PHONE, template_id=TEMPLATE, template_data=DATA, tracking_id=TRACKING
         )
         assert isinstance(outcome, Accepted), outcome
 

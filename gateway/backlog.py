@@ -32,8 +32,6 @@ class Backlog:
         clock: Clock,
         observer: Observer,
         alarm: Alarm,
-        *,
-        app_secret: Callable[[str], str | None],
     ) -> None:
         self._ledger = ledger
         self._dispatch = dispatch
@@ -45,7 +43,6 @@ class Backlog:
         self._clock = clock
         self._observer = observer
         self._alarm = alarm
-        self._app_secret = app_secret
         self._turning = asyncio.Lock()
         self._is_stopping = False
 
@@ -169,8 +166,7 @@ class Backlog:
         trial = self._tokens.on_trial(hold.account) if hold.reason is Reason.CREDENTIALS else None
         if hold.reason is Reason.UPSTREAM:
             token = self._tokens.usable(hold.account)
-            secret = self._app_secret(hold.account)
-            if token is None or not await self._courier.answers(token.access.value, app_secret=secret):
+            if token is None or not await self._courier.answers(token):
                 return
         await self._dispatch.send(message, trial)
 

@@ -26,11 +26,12 @@ from .core.delivery import (
     Until,
 )
 from .core.errors import CannotOpen, Unavailable
+from .core.grant import Token
 from .core.message import Attempt, Letter, Message, claimed, expired, waiting
 from .core.schedule import Backoff, next_try
 from .core.window import Window
 from .gates import Gates, Obstacle
-from .ports import Chance, Clock, Courier, Ledger, Observer, Renewer, Tell, Token, TokenSource
+from .ports import Chance, Clock, Courier, Ledger, Observer, Renewer, Tell, TokenSource
 
 MAX_AT_ONCE: Final = 256
 MAX_UNDER_WAY: Final = 1024
@@ -61,7 +62,6 @@ class Dispatch:
         owner: str,
         lease: timedelta,
         backoff: Backoff,
-        app_secret: Callable[[str], str | None],
         heed_quota: Callable[[str, Quota, datetime], None],
     ) -> None:
         self._ledger = ledger
@@ -77,7 +77,6 @@ class Dispatch:
         self._owner = owner
         self._lease = lease
         self._backoff = backoff
-        self._app_secret = app_secret
         self._heed_quota = heed_quota
         self._under_way: set[asyncio.Task[None]] = set()
         self._left: set[tuple[str, int]] = set()
@@ -160,13 +159,12 @@ class Dispatch:
             return NEVER_LEFT
         self._left.add((message.tracking_id, attempt.number))
         return await self._courier.send(
-            token.access.value,
+            token,
             phone=letter.phone,
             template_id=message.template_id,
             template_data=letter.template_data,
             tracking_id=message.tracking_id,
             development=message.mode == "development",
-            app_secret=self._app_secret(message.account),
         )
 
     async def _record(self, message: Message, number: int, outcome: Outcome) -> Message:

@@ -8,18 +8,35 @@ from typing import Final
 import msgspec
 
 from .core.errors import CannotOpen, CannotStart
-from .core.grant import MISSING, REFRESHING, SEALED, UNSENT, Grant, Rotated, Trouble, first_grant, was_here
+from .core.grant import (
+    MISSING,
+    REFRESHING,
+    SEALED,
+    UNSENT,
+    AppSecret,
+    Grant,
+    Rotated,
+    Token,
+    Trouble,
+    first_grant,
+    was_here,
+)
 from .core.renewal import LAST_CHANCE_AFTER, Due, renewal
-from .ports import Clock, Token, Vault
+from .ports import Clock, Vault
 
 _NOW: Final = timedelta()
 _MOST_TRIES: Final = 10
 
 
 class Grants:
-    """The grants as they were when last looked at; nobody uses a token that is not in the Vault."""
+    """The grants as they were when last looked at; nobody uses a token that is not in the Vault.
 
-    def __init__(self, vault: Vault, clock: Clock, *, jitter: float = 0.0) -> None:
+    `proofs` are the app's secret of each account whose requests carry a proof.
+    """
+
+    def __init__(
+        self, vault: Vault, clock: Clock, *, jitter: float = 0.0, proofs: Mapping[str, AppSecret] | None = None
+    ) -> None:
         self.refreshing: set[str] = set()
         self.asked: set[str] = set()  # accounts for which this process has asked since it started
         self.not_before: dict[str, datetime] = {}
@@ -27,6 +44,7 @@ class Grants:
         self._vault = vault
         self._clock = clock
         self._jitter = jitter
+        self._proofs = proofs or {}
         self._started_at = clock()
         self._known: dict[str, Grant] = {}
         self._rejected: dict[str, int] = {}
@@ -36,13 +54,16 @@ class Grants:
     def usable(self, account: str) -> Token | None:
         """The account's access token, unless it has expired or Zalo has rejected it."""
         grant = self._known.get(account)
-        return Token(grant.access, grant.generation) if grant is not None and self.is_good(grant) else None
+        return self._token(grant) if grant is not None and self.is_good(grant) else None
 
     def on_trial(self, account: str) -> Token | None:
         """The access token while it has not expired, whether or not Zalo has rejected it: that may have been a mistake."""
         grant = self._known.get(account)
         is_there = grant is not None and self._clock() < grant.expires_at
-        return Token(grant.access, grant.generation) if grant is not None and is_there else None
+        return self._token(grant) if grant is not None and is_there else None
+
+    def _token(self, grant: Grant) -> Token:
+        return Token(grant.access, grant.generation, self._proofs.get(grant.account))
 
     def grant(self, account: str) -> Grant | None:
         """The account's grant."""

@@ -1,7 +1,7 @@
 """What is known of every account's daily quota: from the answers to sends, and by asking now and then."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
@@ -29,13 +29,11 @@ class Quotas:
         observer: Observer,
         *,
         accounts: Collection[str],
-        app_secret: Callable[[str], str | None],
     ) -> None:
         self._oracle = oracle
         self._tokens = tokens
         self._clock = clock
         self._observer = observer
-        self._app_secret = app_secret
         self._known: dict[str, KnownQuota] = {}
         self._ask_at: dict[str, datetime] = dict.fromkeys(accounts, clock())
         self._stopping = asyncio.Event()
@@ -76,7 +74,7 @@ class Quotas:
         if now < self._ask_at[account] or token is None:
             return
         self._ask_at[account] = now + _ASK_AGAIN  # before the question: what changes meanwhile asks once more
-        answer = await self._oracle.quota(token.access.value, app_secret=self._app_secret(account))
+        answer = await self._oracle.quota(token)
         self._observer.fact("quota", account=account, outcome=type(answer).__name__.lower())
         if isinstance(answer, Unclear):
             return

@@ -1,12 +1,12 @@
 """When nothing is heard of a message, Zalo is asked what became of it; where nobody can say, people are told."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
 from .core.delivery import Reason
 from .core.errors import Unavailable
+from .core.grant import Token
 from .core.message import Message
 from .core.silence import (
     Delivered,
@@ -21,7 +21,7 @@ from .core.silence import (
     msg_ids,
 )
 from .gates import Gates
-from .ports import Clock, Ledger, Observer, Oracle, Renewer, Tell, Token, TokenSource
+from .ports import Clock, Ledger, Observer, Oracle, Renewer, Tell, TokenSource
 
 # After an hour without webhooks a hundred thousand questions are due at once: they must not be in the way of sends.
 _TURN_S: Final = 1.0
@@ -42,8 +42,6 @@ class Silence:
         tell: Tell,
         clock: Clock,
         observer: Observer,
-        *,
-        app_secret: Callable[[str], str | None],
     ) -> None:
         self._ledger = ledger
         self._oracle = oracle
@@ -53,7 +51,6 @@ class Silence:
         self._tell = tell
         self._clock = clock
         self._observer = observer
-        self._app_secret = app_secret
         self._renewed: dict[str, int] = {}
         self._stopping = asyncio.Event()
 
@@ -146,7 +143,7 @@ class Silence:
         return next((one for one in answers if isinstance(one, Unclear)), Pending())
 
     async def _ask_once(self, account: str, msg_id: str, token: Token) -> StatusAnswer:
-        answer = await self._oracle.status(token.access.value, msg_id, app_secret=self._app_secret(account))
+        answer = await self._oracle.status(token, msg_id)
         if not isinstance(answer, Unclear):
             with suppress(Unavailable):  # the answer counts all the same
                 await self._tokens.prove(account, token.generation)

@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.config import Loaded
 from gateway.core.errors import CannotStart, clip
-from gateway.core.grant import Grant
+from gateway.core.grant import AppSecret, Grant, Token
 from gateway.core.grant_health import cure_of_credentials
 from gateway.core.mapping_faults import ConfigFault, nearest_to
 from gateway.core.silence import Unclear
@@ -169,8 +169,8 @@ async def _ask(client: ZaloClient, loaded: Loaded, wanted: Wanted, grant: Grant 
     if now() >= grant.expires_at:
         gone = f"the access token of account {wanted.account} expired at {clock(grant.expires_at)}"
         return f"{gone}: {_cure(grant)}"
-    proof = account.app_secret if account.appsecret_proof else None
-    heard = await client.template(grant.access.value, wanted.template_id, app_secret=proof)
+    proof = AppSecret(account.app_secret) if account.appsecret_proof else None
+    heard = await client.template(Token(grant.access, grant.generation, proof), wanted.template_id)
     if not isinstance(heard, Unclear):
         return _definition(wanted.template_id, heard)
     error = heard.error

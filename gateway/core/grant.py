@@ -38,6 +38,20 @@ class RefreshToken(Secret, frozen=True):
     __repr__ = Secret.__repr__
 
 
+class AppSecret(Secret, frozen=True):
+    """The app's own; it proves each request where the account wants that."""
+
+    __repr__ = Secret.__repr__
+
+
+class Token(msgspec.Struct, frozen=True):
+    """What a request to Zalo carries: an access token, the generation it belongs to, and what proves the request."""
+
+    access: AccessToken
+    generation: int
+    app_secret: AppSecret | None = None
+
+
 class Rotated(msgspec.Struct, frozen=True):
     """Zalo gave a complete new pair."""
 

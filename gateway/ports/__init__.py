@@ -5,7 +5,7 @@ one message's keys and the indexes. They raise `Unavailable` when the store cann
 of whether the change was made.
 """
 
-from .grants import Entry, Heard, Issuer, Journal, Renewer, Token, TokenSource, Vault, Write
+from .grants import Entry, Heard, Issuer, Journal, Renewer, TokenSource, Vault, Write
 from .hands import Chance, Clock, Depart, Observer, Tell
 from .messages import Acceptance, Conflicting, Depth, KeptReceipt, Known, Ledger, Overtaken, Page, Query, Stored
 from .telling import Called, Endpoint, KeptNews, Outbox, Replay, Untold
@@ -43,7 +43,6 @@ __all__ = [
     "Signed",
     "Stored",
     "Tell",
-    "Token",
     "TokenSource",
     "Untold",
     "Vault",

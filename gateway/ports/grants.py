@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.core.grant import AccessToken, Grant, Intent, NotPresented, RefreshResult
+from gateway.core.grant import Grant, Intent, NotPresented, RefreshResult, Token
 from gateway.core.login import Login
 
 
@@ -111,13 +111,6 @@ class Issuer(Protocol):
 
     def read(self, heard: Heard, refresh_token: str) -> RefreshResult:
         """What an answer that was written down makes of the grant whose refresh token was presented."""
-
-
-class Token(msgspec.Struct, frozen=True):
-    """An access token and the generation it belongs to."""
-
-    access: AccessToken
-    generation: int
 
 
 class TokenSource(Protocol):

@@ -6,6 +6,7 @@ from typing import Protocol
 import msgspec
 
 from gateway.core.delivery import Outcome, Quota
+from gateway.core.grant import Token
 from gateway.core.news import News
 from gateway.core.receipt import Receipt
 from gateway.core.silence import StatusAnswer, Unclear
@@ -16,28 +17,27 @@ class Courier(Protocol):
 
     async def send(
         self,
-        access_token: str,
+        token: Token,
         *,
         phone: str,
         template_id: str,
         template_data: Mapping[str, str],
         tracking_id: str,
         development: bool = False,
-        app_secret: str | None = None,
     ) -> Outcome:
         """What became of one request; never raises for anything that Zalo or the network does."""
 
-    async def answers(self, access_token: str, *, app_secret: str | None = None) -> bool:
+    async def answers(self, token: Token) -> bool:
         """True if Zalo answers a harmless question sensibly; costs nothing and changes nothing."""
 
 
 class Oracle(Protocol):
     """Answers questions about what was sent; they cost nothing and change nothing."""
 
-    async def status(self, access_token: str, msg_id: str, *, app_secret: str | None = None) -> StatusAnswer:
+    async def status(self, token: Token, msg_id: str) -> StatusAnswer:
         """What became of the message of this `msg_id`; never raises for anything that Zalo or the network does."""
 
-    async def quota(self, access_token: str, *, app_secret: str | None = None) -> Quota | Unclear:
+    async def quota(self, token: Token) -> Quota | Unclear:
         """The account's daily quota as it stands; never raises either."""
 
 

@@ -3,7 +3,7 @@
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
 
@@ -15,6 +15,7 @@ from gateway.callbacks import Callbacks
 from gateway.config import Loaded
 from gateway.core.callback import TOLD
 from gateway.core.caller import Bucket
+from gateway.core.grant import AppSecret
 from gateway.core.mapping import MappingSet
 from gateway.core.message import Message
 from gateway.core.news import Kind, News
@@ -97,7 +98,10 @@ class Parts:
 
     @cached_property
     def grants(self) -> Grants:
-        return Grants(self._store, now, jitter=random.random())  # noqa: S311 - so that not all ask at once
+        jitter = random.random()  # noqa: S311 - so that not all ask at once
+        accounts = self._settings.accounts.items()
+        proofs = {name: AppSecret(it.app_secret) for name, it in accounts if it.appsecret_proof}
+        return Grants(self._store, now, jitter=jitter, proofs=proofs)
 
     @cached_property
     def tokens(self) -> Tokens:
@@ -121,12 +125,7 @@ class Parts:
     @cached_property
     def quotas(self) -> Quotas:
         accounts = self._settings.accounts
-        return Quotas(self.zalo, self.grants, now, self._telemetry, accounts=accounts, app_secret=self._proofs.get)
-
-    @cached_property
-    def _proofs(self) -> Mapping[str, str]:
-        """The app secret of each account whose requests carry a proof."""
-        return {name: it.app_secret for name, it in self._settings.accounts.items() if it.appsecret_proof}
+        return Quotas(self.zalo, self.grants, now, self._telemetry, accounts=accounts)
 
     # -- sending --
 
@@ -160,7 +159,6 @@ class Parts:
             owner=self._store.owner,
             lease=self._lease,
             backoff=Backoff(delivery.retry_first, delivery.retry_cap),
-            app_secret=self._proofs.get,
             heed_quota=self.quotas.heed,
         )
 
@@ -177,7 +175,6 @@ class Parts:
             now,
             self._telemetry,
             self._alarm,
-            app_secret=self._proofs.get,
         )
 
     # -- what became of it --
@@ -212,7 +209,6 @@ class Parts:
             self._tell,
             now,
             self._telemetry,
-            app_secret=self._proofs.get,
         )
 
     # -- telling --

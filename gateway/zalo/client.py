@@ -40,20 +40,16 @@ class ZaloClient:
 
     async def send(
         self,
-        access_token: str,
+        token: grant.Token,
         *,
         phone: str,
         template_id: str,
         template_data: Mapping[str, str],
         tracking_id: str,
         development: bool = False,
-        app_secret: str | None = None,
     ) -> delivery.Outcome:
-        """What became of one request to send one message. Source: docs/zalo.md §4.1
-
-        With `app_secret` the request carries the appsecret_proof.
-        """
-        if not is_usable_token(access_token):
+        """What became of one request to send one message. Source: docs/zalo.md §4.1"""
+        if not is_usable_token(token.access.value):
             return delivery.Deferred(wire.own_word("access-token-unusable"), codes.NEW_GRANT)
         try:
             body = wire.write_send(
@@ -65,7 +61,7 @@ class ZaloClient:
             )
         except ValueError:
             return delivery.Refused(wire.own_word("text-unusable"))
-        heard = await self._transport.ask(self._send.post(body, *_credentials(access_token, app_secret)))
+        heard = await self._transport.ask(self._send.post(body, *_credentials(token)))
         if isinstance(heard, Unsent):
             return wire.not_sent(heard.value)
         if isinstance(heard, Loss):
@@ -74,29 +70,27 @@ class ZaloClient:
             heard.status_code,
             body_of(heard),
             development=development,
-            private=(access_token, *template_data.values()),
+            private=(token.access.value, *template_data.values()),
             retry_after=heard.headers.get("Retry-After") if heard.status_code == 429 else None,
         )
 
-    async def status(self, access_token: str, msg_id: str, *, app_secret: str | None = None) -> StatusAnswer:
+    async def status(self, token: grant.Token, msg_id: str) -> StatusAnswer:
         """Whether the phone has the message of this `msg_id`."""
-        heard = await self._ask(self._status, {"message_id": msg_id}, access_token, app_secret)
+        heard = await self._ask(self._status, {"message_id": msg_id}, token)
         return heard if isinstance(heard, Unclear) else wire.read_status(heard.status_code, body_of(heard))
 
-    async def quota(self, access_token: str, *, app_secret: str | None = None) -> Quota | Unclear:
+    async def quota(self, token: grant.Token) -> Quota | Unclear:
         """The account's daily quota as it stands."""
-        heard = await self._ask(self._quota, {}, access_token, app_secret)
+        heard = await self._ask(self._quota, {}, token)
         return heard if isinstance(heard, Unclear) else wire.read_quota(heard.status_code, body_of(heard))
 
-    async def answers(self, access_token: str, *, app_secret: str | None = None) -> bool:
+    async def answers(self, token: grant.Token) -> bool:
         """True if Zalo answers a question that costs nothing and changes nothing."""
-        return not isinstance(await self.quota(access_token, app_secret=app_secret), Unclear)
+        return not isinstance(await self.quota(token), Unclear)
 
-    async def template(
-        self, access_token: str, template_id: str, *, app_secret: str | None = None
-    ) -> dict[str, Any] | Unclear:
+    async def template(self, token: grant.Token, template_id: str) -> dict[str, Any] | Unclear:
         """The `data` of the template's definition as Zalo has it now."""
-        heard = await self._ask(self._template, {"template_id": template_id}, access_token, app_secret)
+        heard = await self._ask(self._template, {"template_id": template_id}, token)
         return heard if isinstance(heard, Unclear) else wire.read_data(heard.status_code, body_of(heard))
 
     async def prepare(self) -> grant.NotPresented | None:
@@ -159,17 +153,16 @@ class ZaloClient:
         """Every connection is closed. Exchanges under way end as uncertain, later ones as not sent."""
         await self._transport.aclose()
 
-    async def _ask(
-        self, target: Target, query: Mapping[str, str], access_token: str, app_secret: str | None
-    ) -> httpx.Response | Unclear:
-        if not is_usable_token(access_token):
+    async def _ask(self, target: Target, query: Mapping[str, str], token: grant.Token) -> httpx.Response | Unclear:
+        if not is_usable_token(token.access.value):
             return Unclear(wire.own_word("access-token-unusable"), wants_new_grant=True)
-        heard = await self._transport.ask(target.get(query, *_credentials(access_token, app_secret)))
+        heard = await self._transport.ask(target.get(query, *_credentials(token)))
         return heard if isinstance(heard, httpx.Response) else Unclear(wire.own_word(heard.value))
 
 
-def _credentials(access_token: str, app_secret: str | None) -> tuple[Header, ...]:
-    token = (b"access_token", access_token.encode())
-    if app_secret is None:
-        return (token,)
-    return (token, (b"appsecret_proof", wire.appsecret_proof(app_secret, access_token).encode()))
+def _credentials(token: grant.Token) -> tuple[Header, ...]:
+    access = (b"access_token", token.access.value.encode())
+    if token.app_secret is None:
+        return (access,)
+    proof = wire.appsecret_proof(token.app_secret.value, token.access.value)
+    return (access, (b"appsecret_proof", proof.encode()))

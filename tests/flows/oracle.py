@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from gateway.core.delivery import Quota
+from gateway.core.grant import Token
 from gateway.core.silence import Pending, StatusAnswer, Unclear
 
 from .stage import Clock, error
@@ -18,9 +19,8 @@ TOKEN_REJECTED = Unclear(error(-124, "access-token-invalid"), wants_new_grant=Tr
 class Question(msgspec.Struct, frozen=True):
     """One question that reached Zalo; `about` is a msg_id, or None where it was the quota."""
 
-    access_token: str
+    token: Token
     about: str | None
-    app_secret: str | None
     at: datetime
 
 
@@ -42,13 +42,13 @@ class Oracle:
         self.opening = asyncio.Event()
         return self.opening
 
-    async def status(self, access_token: str, msg_id: str, *, app_secret: str | None = None) -> StatusAnswer:
-        question = Question(access_token, msg_id, app_secret, self._clock())
+    async def status(self, token: Token, msg_id: str) -> StatusAnswer:
+        question = Question(token, msg_id, self._clock())
         await self._take(question)
         return self.rule(question)
 
-    async def quota(self, access_token: str, *, app_secret: str | None = None) -> Quota | Unclear:
-        await self._take(Question(access_token, None, app_secret, self._clock()))
+    async def quota(self, token: Token) -> Quota | Unclear:
+        await self._take(Question(token, None, self._clock()))
         return self.told
 
     async def _take(self, question: Question) -> None:

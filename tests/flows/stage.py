@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, 
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from selectors import DefaultSelector, SelectorKey
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -32,6 +32,7 @@ from gateway.core.errors import CannotOpen, Unavailable
 from gateway.core.event import Event
 from gateway.core.grant import (
     AccessToken,
+    AppSecret,
     Dead,
     Grant,
     Lost,
@@ -39,6 +40,7 @@ from gateway.core.grant import (
     RefreshResult,
     RefreshToken,
     Rotated,
+    Token,
     first_grant,
 )
 from gateway.core.grant import Refused as RefusedRefresh
@@ -51,7 +53,7 @@ from gateway.dispatch import Dispatch
 from gateway.gates import AccountRules, Gates
 from gateway.grants import Grants
 from gateway.intake import Intake, Taken
-from gateway.ports import Acceptance, Conflicting, Heard, Journal, Known, Token, Write
+from gateway.ports import Acceptance, Conflicting, Heard, Journal, Known, Write
 from gateway.storage.memory import MemoryStore
 from gateway.tokens import App, Tokens
 from gateway.waiting import Waiting
@@ -253,16 +255,19 @@ UNCERTAIN = Uncertain(error(None, "timed-out"))
 Answer = Outcome | Callable[["Request"], Awaitable[Outcome]]
 
 
+PROVED: Final = Token(AccessToken("access-1"), 1, AppSecret("proof"))
+"""What every request of a house's carries at first."""
+
+
 class Request(msgspec.Struct, frozen=True):
     """One request that reached Zalo."""
 
-    access_token: str
+    token: Token
     tracking_id: str
     phone: str
     template_id: str
     template_data: Mapping[str, str]
     development: bool
-    app_secret: str | None
     at: datetime
 
 
@@ -286,18 +291,15 @@ class Zalo:
 
     async def send(
         self,
-        access_token: str,
+        token: Token,
         *,
         phone: str,
         template_id: str,
         template_data: Mapping[str, str],
         tracking_id: str,
         development: bool = False,
-        app_secret: str | None = None,
     ) -> Outcome:
-        request = Request(
-            access_token, tracking_id, phone, template_id, template_data, development, app_secret, self._clock()
-        )
+        request = Request(token, tracking_id, phone, template_id, template_data, development, self._clock())
         self.requests.append(request)
         answer: Answer = accepted(f"m-{len(self.requests)}")
         if self.rule is not None:
@@ -311,7 +313,7 @@ class Zalo:
         await asyncio.sleep(0)
         return await answer(request) if callable(answer) else answer
 
-    async def answers(self, access_token: str, *, app_secret: str | None = None) -> bool:
+    async def answers(self, token: Token) -> bool:
         self.asked += 1
         await asyncio.sleep(0)
         return self.is_answering
@@ -452,7 +454,7 @@ class House:
         self.heed_quota: Callable[[str, Quota, datetime], None] = lambda *_: None
         rules = rules or {"main": AccountRules()}
         apps = {account: App("app", "app-secret") for account in rules}
-        self.grants = Grants(self.store, self.clock)
+        self.grants = Grants(self.store, self.clock, proofs={"main": AppSecret("proof")})
         self.journal = journal or self.store.journal
         self.tokens = Tokens(
             self.grants,
@@ -490,7 +492,6 @@ class House:
             owner=owner,
             lease=LEASE,
             backoff=Backoff(SECOND, timedelta(minutes=5)),
-            app_secret=lambda _: None,
             heed_quota=self._heed_quota,
         )
         self.backlog = Backlog(
@@ -504,7 +505,6 @@ class House:
             self.clock,
             self.notes,
             self.alarm,
-            app_secret=lambda _: None,
         )
         self.intake = Intake(
             self.store,

@@ -8,6 +8,7 @@ from gateway.core.receipt import Receipt
 
 from .stage import (
     HOUR,
+    PROVED,
     SECOND,
     UNCERTAIN,
     House,
@@ -51,7 +52,7 @@ async def test_zalo_gets_what_the_mapping_made_and_the_account_s_token() -> None
     house = await House().open()
     message = await house.send()
     (request,) = house.zalo.requests
-    assert request.access_token == "access-1"
+    assert request.token == PROVED
     assert (request.phone, request.template_id, request.template_data) == (
         "84912345678",
         "400001",

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from gateway.core.delivery import Outcome, Reason, Scope, State, Until
+from gateway.core.grant import Token
 from gateway.core.hold import Hold
 from gateway.zalo.codes import for_number
 
@@ -230,7 +231,7 @@ async def test_the_probe_of_one_account_keeps_no_other_waiting() -> None:
     await house.send("evt-1")
     asked, answering = asyncio.Event(), asyncio.Event()
 
-    async def held_back(access_token: str, *, app_secret: str | None = None) -> bool:
+    async def held_back(token: Token) -> bool:
         asked.set()
         await answering.wait()
         return False
@@ -252,7 +253,7 @@ async def test_the_probe_of_one_account_keeps_no_other_waiting() -> None:
 async def test_rejected_tokens_are_refreshed_once_for_everyone_and_all_are_sent_again_at_once() -> None:
     house = await House().open()
     house.zalo.rule = lambda request: (
-        REJECTED if request.access_token == "access-1" else accepted(request.tracking_id)
+        REJECTED if request.token.access.value == "access-1" else accepted(request.tracking_id)
     )
     before = house.clock()
     messages = await asyncio.gather(*(house.post(f"evt-{number}") for number in range(30)))

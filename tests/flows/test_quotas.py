@@ -14,7 +14,7 @@ from gateway.gates import AccountRules, Obstacle
 from gateway.quotas import Quotas
 
 from .oracle import NO_IDEA, Oracle
-from .stage import NOON, SECOND, UNCERTAIN, House, Request, mapping_set, refused, settled, until
+from .stage import NOON, PROVED, SECOND, UNCERTAIN, House, Request, mapping_set, refused, settled, until
 
 MINUTE = timedelta(minutes=1)
 TOMORROW = next_day(NOON)
@@ -28,9 +28,7 @@ class Bank:
     def __init__(self, house: House) -> None:
         self.house = house
         self.oracle = Oracle(house.clock)
-        self.quotas = Quotas(
-            self.oracle, house.grants, house.clock, house.notes, accounts=["main"], app_secret=lambda _: "proof"
-        )
+        self.quotas = Quotas(self.oracle, house.grants, house.clock, house.notes, accounts=["main"])
         house.remaining = self.quotas.remaining
         house.heed_quota = self.quotas.heed
         self.left = 0
@@ -89,7 +87,7 @@ async def test_it_is_asked_for_at_the_start_and_every_five_minutes() -> None:
     it = await bank()
     async with it.running():
         await until(lambda: it.quotas.remaining("main") == 400)
-        assert (it.oracle.questions[0].access_token, it.oracle.questions[0].app_secret) == ("access-1", "proof")
+        assert it.oracle.questions[0].token == PROVED
         it.oracle.told = Quota(500, 300)
         await asyncio.sleep(4 * 60)
         assert it.quotas.remaining("main") == 400

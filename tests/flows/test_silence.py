@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from gateway.core.delivery import Reason, State
-from gateway.core.grant import first_grant
+from gateway.core.grant import Token, first_grant
 from gateway.core.hold import Hold
 from gateway.core.message import Message, received
 from gateway.core.receipt import Receipt
@@ -19,7 +19,7 @@ from gateway.gates import AccountRules
 from gateway.silence import Silence
 
 from .oracle import NO_IDEA, TOKEN_REJECTED, Oracle, Question
-from .stage import HOUR, NOON, SECOND, UNCERTAIN, House, mapping_set, pair, settled, until
+from .stage import HOUR, NOON, PROVED, SECOND, UNCERTAIN, House, mapping_set, pair, settled, until
 
 LIMIT = timedelta(hours=2, seconds=60)
 MINUTE = timedelta(minutes=1)
@@ -42,7 +42,6 @@ class Watch:
             self.told.append,
             house.clock,
             house.notes,
-            app_secret=lambda _: "proof",
         )
 
     async def turn(self, by: timedelta = timedelta()) -> None:
@@ -74,7 +73,7 @@ async def test_nobody_is_asked_before_time_limit_and_grace_are_over() -> None:
     assert it.oracle.questions == []
     await it.turn(SECOND)
     (question,) = it.oracle.questions
-    assert (question.access_token, question.about, question.app_secret) == ("access-1", "m-1", "proof")
+    assert (question.token, question.about) == (PROVED, "m-1")
 
 
 async def test_yes_makes_it_delivered_at_zalo_s_time_and_those_who_wait_are_told() -> None:
@@ -266,7 +265,7 @@ async def test_an_operator_s_pause_stops_sends_and_not_questions() -> None:
 
 
 def stale(question: Question) -> bool:
-    return question.access_token == "access-1"
+    return question.token.access.value == "access-1"
 
 
 async def test_a_token_that_zalo_takes_no_more_is_renewed_once_for_all_and_the_question_follows_at_once() -> None:
@@ -352,10 +351,10 @@ async def test_one_account_whose_questions_are_not_answered_keeps_no_other_waiti
     answering = asyncio.Event()
     ask = it.oracle.status
 
-    async def status(access_token: str, msg_id: str, *, app_secret: str | None = None) -> StatusAnswer:
-        if access_token == "access-1":
+    async def status(token: Token, msg_id: str) -> StatusAnswer:
+        if token.access.value == "access-1":
             await answering.wait()
-        return await ask(access_token, msg_id)
+        return await ask(token, msg_id)
 
     it.oracle.status = status  # type: ignore[method-assign]
     it.house.clock.turn(LIMIT)

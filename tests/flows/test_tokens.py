@@ -7,11 +7,10 @@ from itertools import pairwise
 import pytest
 
 from gateway.core.errors import CannotStart
-from gateway.core.grant import Dead, Grant, Lost, NotPresented, RefreshResult, Refused, Rotated, first_grant
+from gateway.core.grant import Dead, Grant, Lost, NotPresented, RefreshResult, Refused, Rotated, Token, first_grant
 from gateway.core.renewal import LAST_CHANCE_AFTER
 from gateway.gates import AccountRules
 from gateway.grants import adopt
-from gateway.ports import Token
 from gateway.tokens import LEASE_MARGIN
 
 from .stage import HOUR, LEASE, NOON, SECOND, TOKEN_LIFE, House, Store, fresh, pair, settled

@@ -33,7 +33,7 @@ async def test_one_rejection_by_mistake_does_not_outlast_the_next_trial(script: 
         await house.turn()
     assert house.grants.usable("main") is not None
     assert await house.state(other) is State.SENT
-    assert {it.access_token for it in house.zalo.requests} == {"access-1"}
+    assert {it.token.access.value for it in house.zalo.requests} == {"access-1"}
 
 
 @pytest.mark.parametrize("script", SPENT, ids=["dead", "lost"])

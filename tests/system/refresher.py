@@ -127,7 +127,7 @@ async def used(gateway: Gateway, beyond: int) -> int:
     assert token is not None
     assert token.generation > beyond
     say(using=token.generation)
-    assert await gateway.zalo.answers(token.access.value)
+    assert await gateway.zalo.answers(token)
     await grants.prove(ACCOUNT, token.generation)
     return token.generation
 
@@ -160,7 +160,7 @@ async def survivor(loaded: Loaded, asked: Asked) -> None:
     first, sends = told(grant), False
     token = grants.usable(ACCOUNT)
     if token is not None:
-        sends = await gateway.zalo.answers(token.access.value)
+        sends = await gateway.zalo.answers(token)
         await grants.prove(ACCOUNT, token.generation)
         await tokens.renew(ACCOUNT, token.generation)
     last = await settled(gateway)

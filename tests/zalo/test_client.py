@@ -12,12 +12,13 @@ import pytest
 
 from gateway.core import grant
 from gateway.core.delivery import Accepted, Deferred, Quota, Refused, Uncertain, Until
+from gateway.core.grant import Token
 from gateway.core.silence import Delivered, Pending, Unclear
 from gateway.zalo.client import ZaloClient
 from tests.loops import Run
 from tests.transport.fault_server import FaultServer, Peer, Script, answer, closed_port
 
-from .answers import OK
+from .answers import OK, token
 
 PATIENT = timedelta(seconds=5)
 PAIR = {"access_token": "new-access", "refresh_token": "new-refresh", "expires_in": "90000"}
@@ -46,9 +47,12 @@ def headers_of(head: bytes) -> dict[str, str]:
     return {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
 
 
-async def send(client: ZaloClient, token: str = "access", **changes: Any) -> object:
+ACCESS = token()
+
+
+async def send(client: ZaloClient, with_: Token = ACCESS, **changes: Any) -> object:
     message: dict[str, Any] = {"phone": "84987654321", "template_id": "1", "template_data": {"tên": "Lan"}}
-    return await client.send(token, **(message | {"tracking_id": "t-1"} | changes))
+    return await client.send(with_, **(message | {"tracking_id": "t-1"} | changes))
 
 
 def test_a_send_is_one_plain_post(run: Run) -> None:
@@ -76,7 +80,7 @@ def test_the_proof_goes_along_where_there_is_a_secret(run: Run) -> None:
     async def scenario() -> None:
         async with FaultServer(saying(OK)) as server:
             client = client_of(server)
-            await send(client, "test-access-token", app_secret="test-app-secret")
+            await send(client, token("test-access-token", app_secret="test-app-secret"))
             proof = "c7a7a56a58d03b05def128144d755b6c5bd4ba6b88fbfd8a59a909c862e52d7b"
             assert headers_of(server.heads[0])["appsecret_proof"] == proof
             await client.aclose()
@@ -84,15 +88,15 @@ def test_the_proof_goes_along_where_there_is_a_secret(run: Run) -> None:
     run(scenario())
 
 
-@pytest.mark.parametrize("token", ["", "a\r\nX-More: b", "a b", "é", "t" * 9000])
-def test_a_token_that_no_header_can_hold_asks_for_another_and_sends_nothing(run: Run, token: str) -> None:
+@pytest.mark.parametrize("text", ["", "a\r\nX-More: b", "a b", "é", "t" * 9000])
+def test_a_token_that_no_header_can_hold_asks_for_another_and_sends_nothing(run: Run, text: str) -> None:
     async def scenario() -> None:
         async with FaultServer(saying(OK)) as server:
             client = client_of(server)
-            outcome = await send(client, token)
+            outcome = await send(client, token(text))
             assert isinstance(outcome, Deferred)
             assert outcome.wait.until is Until.NEW_GRANT
-            asked = await client.quota(token)
+            asked = await client.quota(token(text))
             assert isinstance(asked, Unclear)
             assert asked.wants_new_grant
             assert server.connections == 0
@@ -119,7 +123,9 @@ def test_what_zalo_echoes_of_a_message_is_told_to_nobody(run: Run) -> None:
         echo = "bad: otp=482913 for 84987654321 by Lan with secret-access-token"
         async with FaultServer(saying_json({"error": -112, "message": echo})) as server:
             client = client_of(server)
-            outcome = await send(client, "secret-access-token", template_data={"otp": "482913", "name": "Lan"})
+            outcome = await send(
+                client, token("secret-access-token"), template_data={"otp": "482913", "name": "Lan"}
+            )
             for private in ("482913", "987654321", "Lan", "secret-access-token"):
                 assert private not in repr(outcome)
             await client.aclose()
@@ -165,7 +171,7 @@ def test_the_status_of_a_message_is_asked_by_its_id(run: Run, data: Any, expecte
     async def scenario() -> None:
         async with FaultServer(saying_json({"error": 0, "data": data})) as server:
             client = client_of(server)
-            heard = await client.status("access", "a b&c=d")
+            heard = await client.status(ACCESS, "a b&c=d")
             assert heard == expected or isinstance(heard, Unclear) is (expected is Unclear)
             assert server.heads[0].startswith(b"GET /message/status?message_id=a+b%26c%3Dd HTTP/1.1\r\n")
             assert headers_of(server.heads[0])["access_token"] == "access"
@@ -181,8 +187,8 @@ def test_quota_and_template_are_read(run: Run) -> None:
     async def scenario() -> None:
         async with FaultServer(saying(quota, template)) as server:
             client = client_of(server)
-            assert await client.quota("access") == Quota(500, 499)
-            assert await client.template("access", "7") == {"templateId": 7, "listParams": []}
+            assert await client.quota(ACCESS) == Quota(500, 499)
+            assert await client.template(ACCESS, "7") == {"templateId": 7, "listParams": []}
             assert [head.split(b" ")[1] for head in server.heads] == [
                 b"/message/quota",
                 b"/template/info/v2?template_id=7",
@@ -196,7 +202,11 @@ def test_a_question_that_nobody_hears_is_unclear(run: Run) -> None:
     async def scenario() -> None:
         nowhere = f"http://127.0.0.1:{closed_port()}"
         client = ZaloClient(nowhere, nowhere, PATIENT, PATIENT)
-        for heard in (await client.quota("a"), await client.status("a", "1"), await client.template("a", "1")):
+        for heard in (
+            await client.quota(ACCESS),
+            await client.status(ACCESS, "1"),
+            await client.template(ACCESS, "1"),
+        ):
             assert isinstance(heard, Unclear)
             assert (heard.error.code, heard.wants_new_grant) == ("connection-refused", False)
         await client.aclose()
@@ -279,8 +289,8 @@ def test_a_refresh_that_did_not_leave_us_was_not_presented(run: Run) -> None:
         client = ZaloClient(nowhere, nowhere, PATIENT, PATIENT)
         assert await client.prepare() == grant.NotPresented("connection-refused")
         assert await refresh(client) == grant.NotPresented("connection-refused")
-        for app_secret, token in (("bad\nsecret", "old"), ("secret", "bad token")):
-            heard = await client.refresh(app_id="1", app_secret=app_secret, refresh_token=token)
+        for app_secret, spent in (("bad\nsecret", "old"), ("secret", "bad token")):
+            heard = await client.refresh(app_id="1", app_secret=app_secret, refresh_token=spent)
             assert isinstance(heard, grant.NotPresented)
         await client.aclose()
 

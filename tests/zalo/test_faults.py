@@ -25,7 +25,7 @@ from tests.transport.fault_server import (
 )
 from tests.transport.faults import AFTER_THE_FIRST_BYTE
 
-from .answers import OK
+from .answers import OK, token
 
 SHORT = timedelta(milliseconds=300)
 PATIENT = timedelta(seconds=5)
@@ -41,7 +41,7 @@ async def send_to(
     client = ZaloClient(url, url, connect, read)
     try:
         return await client.send(
-            "access-token",
+            token("access-token"),
             phone="84987654321",
             template_id="1",
             template_data=data or {"a": "b"},
@@ -219,7 +219,7 @@ def test_a_kept_connection_that_closes_as_the_next_request_arrives_is_uncertain(
         async with FaultServer(answer_once) as server:
             client = ZaloClient(server.url, server.url, PATIENT, PATIENT)
             outcomes = [
-                await client.send("token", phone="8498", template_id="1", template_data={}, tracking_id=str(n))
+                await client.send(token(), phone="8498", template_id="1", template_data={}, tracking_id=str(n))
                 for n in range(2)
             ]
             await client.aclose()
