@@ -113,9 +113,7 @@ class Grants:
         if grant is None and account in self._sealed:
             return self._sealed[account]
         if grant is None:
-            detail = (
-                "there is no grant for this account, as long as this process has run"  # before that nobody knows
-            )
+            detail = "there is no grant for this account, as long as this process has run"
             return Trouble(MISSING, detail, self._started_at, is_final=True)
         if self.is_good(grant):
             return None

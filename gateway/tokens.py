@@ -15,10 +15,9 @@ from typing import Final
 
 import msgspec
 
+from .abandoned import Abandoned
 from .core.errors import CannotOpen, Unavailable
 from .core.grant import (
-    DEAD,
-    LOST,
     UNPROVEN,
     Dead,
     Grant,
@@ -77,10 +76,10 @@ class Tokens:
         self._clock = clock
         self._observer = observer
         self._owner = owner
-        self._deadline = deadline
+        self._patience = deadline + LEASE_MARGIN
+        self._abandoned = Abandoned(grants, vault, journal, issuer, clock, owner=owner, patience=self._patience)
         self._refreshing: dict[str, asyncio.Task[None]] = {}
         self._unasked: dict[str, set[Intent]] = {}
-        self._asking_since: dict[str, tuple[Intent, float]] = {}
         self._sealed: set[str] = set()
         self._said: dict[str, tuple[str, bool] | None] = {}
         self._is_stopping = False
@@ -98,7 +97,7 @@ class Tokens:
             if grant is None or account in self._refreshing:
                 continue
             if grant.is_asking and not self._is_unasked(grant):
-                await self._resolve(grant)
+                await self._conclude(grant)
             elif not await self._has_come(grant) and self._is_due(grant):
                 self._start(account)
 
@@ -165,7 +164,7 @@ class Tokens:
         A lease only keeps the noise down: whoever has waited for its whole length goes on without it.
         """
         begun = _monotonic_s()
-        length = self._deadline + LEASE_MARGIN
+        length = self._patience
         while True:
             grant = await self._grants.look(account)
             if grant is None or self._is_stopping or not (grant.is_asking or self._is_due(grant)):
@@ -175,7 +174,7 @@ class Tokens:
                 is_taken = await self._vault.take_lease(account, owner=self._owner, now=now, until=now + length)
                 if is_taken or _monotonic_s() >= begun + length.total_seconds():
                     return True
-            elif await self._resolve(grant):
+            elif await self._conclude(grant):
                 continue
             self._observer.fact("lease-awaited", account=account)
             await asyncio.sleep(_LOOK_AGAIN_S)
@@ -239,50 +238,33 @@ class Tokens:
         self._journal.drop(intended)
         self._tell(account, result)
 
+    def _is_unasked(self, grant: Grant) -> bool:
+        """True if the intent is one of ours whose writing could not be confirmed, so that nothing was asked."""
+        return grant.intent is not None and grant.intent in self._unasked.get(grant.account, ())
+
+    def _unspent(self, grant: Grant) -> Grant:
+        """The grant without an intent of ours that led to nothing."""
+        if not self._is_unasked(grant):
+            return grant
+        # Its version is the one that is on record: what follows replaces it.
+        return msgspec.structs.replace(grant.withdrawn(grant.trouble), version=grant.version)
+
     # -- what others left --
 
-    async def _resolve(self, grant: Grant) -> bool:
+    async def _conclude(self, grant: Grant) -> bool:
         """True, and it is on record, if what became of another's presentation is known now, or never will be."""
-        intent, now = grant.intent, self._clock()
-        if intent is None or intent.owner == self._owner:
-            return False
-        # By our own watch, not by the calendar: a clock that jumps must not make anybody give up another's answer.
-        seen, since = self._asking_since.get(grant.account, (None, 0.0))
-        if seen != intent:
-            since = _monotonic_s()
-            self._asking_since[grant.account] = intent, since
-        is_over = _monotonic_s() >= since + (self._deadline + LEASE_MARGIN).total_seconds()
-        if not is_over and not self._vault.is_gone(intent.owner):
-            return False
-        result = self._left(grant)
-        if not await self._grants.save(grant.concluded(result, now), grant):
-            return False
-        # Of a lost one whoever asked may only have stood still, and has yet to write it down.
-        if not isinstance(result, Lost):
-            self._journal.drop(grant)
-        self._tell(grant.account, result)
-        return True
+        return self._told(grant.account, await self._abandoned.conclude(grant))
 
     async def _has_come(self, grant: Grant) -> bool:
-        """True, and it is on record, if a new pair lies in the journal although the answer was given up for lost."""
-        if grant.trouble is None or grant.trouble.kind not in (LOST, DEAD):
-            return False
-        for heard in self._journal.late(grant):
-            result = self._issuer.read(heard, grant.refresh.value)
-            if not isinstance(result, Rotated):
-                continue
-            if await self._grants.save(grant.concluded(result, self._clock()), grant):
-                self._journal.drop(grant)
-                self._tell(grant.account, result)
-                return True
-        return False
+        """True, and it is on record, if there is a new pair although its answer was given up for lost."""
+        return self._told(grant.account, await self._abandoned.find_late(grant))
 
-    def _left(self, grant: Grant) -> RefreshResult:
-        """What another's presentation came to, as far as can be known without it."""
-        heard = self._journal.read(grant)
-        if heard is not None:
-            return self._issuer.read(heard, grant.refresh.value)
-        return NotPresented("never-asked") if self._journal.void(grant) else Lost("never-recorded")
+    def _told(self, account: str, result: RefreshResult | None) -> bool:
+        if result is not None:
+            self._tell(account, result)
+        return result is not None
+
+    # -- what is told --
 
     def _note_sealed(self, account: str, error: CannotOpen) -> None:
         if account not in self._sealed:
@@ -298,17 +280,6 @@ class Tokens:
                 "grant-troubled", account=account, cause=trouble.detail, cure=cure_of(trouble, account)
             )
         self._said[account] = said
-
-    def _is_unasked(self, grant: Grant) -> bool:
-        """True if the intent is one of ours whose writing could not be confirmed, so that nothing was asked."""
-        return grant.intent is not None and grant.intent in self._unasked.get(grant.account, ())
-
-    def _unspent(self, grant: Grant) -> Grant:
-        """The grant without an intent of ours that led to nothing."""
-        if not self._is_unasked(grant):
-            return grant
-        # Its version is the one that is on record: what follows replaces it.
-        return msgspec.structs.replace(grant.withdrawn(grant.trouble), version=grant.version)
 
     def _tell(self, account: str, result: RefreshResult) -> None:
         cause = None
