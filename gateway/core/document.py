@@ -3,20 +3,16 @@
 import json
 import math
 import re
-from collections import Counter
 from typing import Any, Final
 
 import msgspec
 
-from .errors import Fault, MalformedEvent, TooLarge, clip
-from .json_places import LARGEST, SMALLEST, place_of_the_fault
-
-MAX_DEPTH: Final = 64
-_TOO_DEEP: Final = f"the JSON is nested deeper than {MAX_DEPTH}"
+from .errors import Fault, MalformedEvent, TooLarge
+from .json_flaws import LARGEST, MAX_DEPTH, SMALLEST, TOO_DEEP, first_flaw
 
 
 class _Refused(ValueError):
-    """What one of the hooks found."""
+    """One of the hooks found something that is JSON, and not ours."""
 
 
 def read_document(body: bytes) -> Any:
@@ -57,10 +53,10 @@ def _strict(text: str) -> Any:
     """The one value in `text`; raises MalformedEvent for JSON that is not ours."""
     try:
         document = _DECODER.decode(text)
-    except _Refused as error:
-        raise _malformed(str(error), place_of_the_fault(text)) from None
+    except _Refused:
+        raise _flawed(text) from None
     except RecursionError:
-        raise _malformed(_TOO_DEEP) from None
+        raise _malformed(TOO_DEEP) from None
     # A text with so few brackets cannot be nested too deeply, and one without escapes cannot hide a surrogate.
     if text.count("{") + text.count("[") > MAX_DEPTH:
         _check_depth(document)
@@ -114,7 +110,7 @@ def _closing(text: str, start: int) -> int:
             depth += 1 if bracket in "[{" else -1
             if depth == 0:
                 return found.end()
-    raise _malformed(_TOO_DEEP)
+    raise _malformed(TOO_DEEP)
 
 
 def _after_space(text: str, at: int) -> int:
@@ -125,26 +121,25 @@ def _after_space(text: str, at: int) -> int:
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        (twice, _), *_rest = Counter(name for name, _ in pairs).most_common(1)
-        raise _Refused(f'the member "{clip(twice)}" is there twice in one object')
+        raise _Refused
     return members
 
 
 def _integer(digits: str) -> int:
     if len(digits) <= 20 and SMALLEST <= (number := int(digits)) <= LARGEST:
         return number
-    raise _Refused("an integer is beyond 64 bits; send it as a string")
+    raise _Refused
 
 
 def _double(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise _Refused("a number is beyond finite doubles; send it as a string")
+        raise _Refused
     return number
 
 
-def _constant(name: str) -> Any:
-    raise _Refused(f"{name} is not JSON")
+def _constant(_: str) -> Any:
+    raise _Refused
 
 
 _DECODER: Final = json.JSONDecoder(
@@ -165,15 +160,19 @@ def _check_depth(document: Any) -> None:
         level = [inner for outer in members for inner in outer if isinstance(inner, dict | list)]
         if not level:
             return
-    raise _malformed(_TOO_DEEP)
+    raise _malformed(TOO_DEEP)
 
 
 def _check_surrogates(document: Any, text: str) -> None:
     try:
         msgspec.json.encode(document)
     except UnicodeEncodeError:
-        detail = "a string holds half of a surrogate pair, which is no character"
-        raise _malformed(detail, place_of_the_fault(text)) from None
+        raise _flawed(text) from None
+
+
+def _flawed(text: str) -> MalformedEvent:
+    flaw = first_flaw(text)
+    return _malformed("the JSON cannot be read") if flaw is None else _malformed(flaw.detail, flaw.place)
 
 
 def _malformed(detail: str, place: str = "") -> MalformedEvent:

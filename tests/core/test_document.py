@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.document import MAX_DEPTH, read_document, read_documents
+from gateway.core.document import read_document, read_documents
 from gateway.core.errors import MalformedEvent, TooLarge
+from gateway.core.json_flaws import MAX_DEPTH
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 VALUES = st.recursive(
@@ -32,7 +33,7 @@ def nested(depth: int, inner: bytes = b"1") -> bytes:
 def refusal(body: bytes) -> str:
     with pytest.raises(MalformedEvent) as refused:
         read_document(body)
-    assert len(refused.value.errors) == 1  # where it points to is test_json_places' business
+    assert len(refused.value.errors) == 1  # where it points to is test_json_flaws' business
     assert len(refused.value.detail) < 200
     assert refused.value.detail.isprintable()
     return refused.value.detail
