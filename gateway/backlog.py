@@ -1,7 +1,7 @@
 """What waits has its turn: what is due is sent, what is late has expired, what is paused is tried now and then."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from datetime import datetime
 
 import msgspec
@@ -80,7 +80,7 @@ class Backlog:
         await self._expire(now)
         for account in self._gates.accounts:
             if self._gates.reopened(account):
-                self._dispatch.begin(self._let_go(account, lambda it: _waits_for_tomorrow(it, now)))
+                self._dispatch.begin(self._let_go(account, now))
             if self._gates.account_hold(account, now) is None:
                 await self._send_due(account, now)
             elif (hold := self._gates.probe_due(account, now)) is not None:
@@ -131,13 +131,8 @@ class Backlog:
                 self._alarm.at(now)
         await asyncio.gather(*steps)  # together, so that one commit serves many claims
 
-    def let_go(self, hold: Hold) -> None:
-        """What was put off until the end of this hold, which is no more, is going to be due."""
-        self._dispatch.begin(self._let_go(hold.account, lambda it: _was_put_off_by(hold, it)))
-
-    async def _let_go(self, account: str, is_meant: Callable[[Message], bool]) -> None:
-        """What is queued and meant is due now."""
-        now = self._clock()
+    async def _let_go(self, account: str, now: datetime) -> None:
+        """What waits for the next day for the reserve's sake is due now."""
         try:
             queued = await self._ledger.matching(Query(account=account), {"queued"})
             for start in range(0, len(queued), MAX_AT_ONCE):
@@ -145,7 +140,7 @@ class Backlog:
                     return
                 some = queued[start : start + MAX_AT_ONCE]
                 found = await asyncio.gather(*(self._ledger.load(tracking_id) for tracking_id in some))
-                put_off = [one for one in found if one is not None and is_meant(one)]
+                put_off = [one for one in found if one is not None and _waits_for_tomorrow(one, now)]
                 due = [waiting(one, reason=None, next_attempt_at=None) for one in put_off]
                 await asyncio.gather(*(self._ledger.save(one, expected=one.version - 1) for one in due))
         except Unavailable as error:
@@ -173,11 +168,3 @@ class Backlog:
 
 def _waits_for_tomorrow(message: Message, now: datetime) -> bool:
     return message.reason is Reason.QUOTA and message.next_attempt_at == next_day(now)
-
-
-def _was_put_off_by(hold: Hold, message: Message) -> bool:
-    """True if it waits for the hold's end, or for what Zalo said when the hold came about."""
-    is_covered = hold.covers(message.account, message.template_id, message.event_type)
-    has_brought_it = message.error is not None and message.error.code == hold.cause
-    is_due_then = message.next_attempt_at == hold.until or has_brought_it
-    return is_covered and message.state.is_waiting and message.reason is hold.reason and is_due_then

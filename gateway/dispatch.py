@@ -245,7 +245,8 @@ class Dispatch:
         except CannotOpen as error:
             self._observer.fact("letter-sealed", cause=error.detail, cure="put the key back into secrets.keys")
             now = self._clock()
-            await self.put_off(message, Obstacle(Reason.CONFIGURATION, now + _SEALED_PAUSE), now)
+            again_at = now + _SEALED_PAUSE
+            await self.put_off(message, Obstacle(Reason.CONFIGURATION, again_at, due_at=again_at), now)
             return
         if letter is None or self._is_stopping:
             return
@@ -255,14 +256,14 @@ class Dispatch:
 
     async def put_off(self, message: Message, obstacle: Obstacle, now: datetime) -> None:
         """The message says what it waits for; where that ends too late for it, it has expired."""
-        if (message.reason, message.next_attempt_at) == (obstacle.reason, obstacle.until):
+        if (message.reason, message.next_attempt_at) == (obstacle.reason, obstacle.due_at):
             return
-        later = waiting(message, reason=obstacle.reason, next_attempt_at=obstacle.until)
+        later = waiting(message, reason=obstacle.reason, next_attempt_at=obstacle.due_at)
         if obstacle.until is not None and obstacle.until >= message.expires_at:
             later = expired(later, now)
         if await self._ledger.save(later, expected=message.version):
             self._tell(later)
-            self._alarm.at(later.next_attempt_at)
+            self._alarm.at(obstacle.until)
 
     def begin(self, step: Coroutine[None, None, None]) -> None:
         """The step goes on beside everything else, and `drain` waits for it."""

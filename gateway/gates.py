@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from .core.caller import Bucket
-from .core.delivery import Accepted, Deferred, Outcome, Reason, Refused, Scope, Uncertain, Until
+from .core.delivery import Accepted, Deferred, Outcome, Reason, Refused, Scope, Uncertain
 from .core.grant import REFRESHING, Trouble
 from .core.grant_health import cure_of
 from .core.hold import Hold
@@ -25,10 +25,14 @@ class AccountRules(msgspec.Struct, frozen=True):
 
 
 class Obstacle(msgspec.Struct, frozen=True):
-    """Why a message cannot go now, and until when, if that is known."""
+    """Why a message cannot go now, until when, if that is known, and when it is due.
+
+    What waits for a hold is due all the time: it goes as soon as the hold is gone, whoever ends it and whenever.
+    """
 
     reason: Reason
     until: datetime | None = None
+    due_at: datetime | None = None
 
 
 class Gates:
@@ -109,9 +113,9 @@ class Gates:
     def obstacle(self, message: Message, now: datetime) -> Obstacle | None:
         """Why the message cannot go now; None, and then its share of the account's rate is taken."""
         if message.not_before is not None and message.not_before > now:
-            return Obstacle(Reason.NOT_BEFORE, message.not_before)
+            return _lasting(Reason.NOT_BEFORE, message.not_before)
         if (hold := self.hold_on(message, now)) is not None:
-            return Obstacle(hold.reason, hold.until)
+            return Obstacle(hold.reason, hold.until, due_at=hold.until if hold.is_over(now) else None)
         return self.disturbance(message, now)
 
     def disturbance(self, message: Message, now: datetime) -> Obstacle | None:
@@ -120,12 +124,12 @@ class Gates:
         if rules.quiet_hours is not None and not message.ignores_quiet_hours:
             until = rules.quiet_hours.until(now)
             if until is not None:
-                return Obstacle(Reason.QUIET_HOURS, until)
+                return _lasting(Reason.QUIET_HOURS, until)
         if (until := self._reserved_until(message, now)) is not None:
-            return Obstacle(Reason.QUOTA, until)
+            return _lasting(Reason.QUOTA, until)
         delay = self._buckets[account].take(now)
         if delay > 0:
-            return Obstacle(Reason.RATE, now + timedelta(seconds=delay))
+            return _lasting(Reason.RATE, now + timedelta(seconds=delay))
         if message.mode == "live":
             self._reserves[account].depart(now)
         return None
@@ -187,7 +191,7 @@ class Gates:
                 await self._resume(message, begun_at)
             case Refused() if outcome.blocks_template:
                 self._observer.fact("template-blocked", template=message.template_id, account=account)
-            case Deferred(error, wait) if wait.scope is not Scope.MESSAGE and wait.until is not Until.NEW_GRANT:
+            case Deferred(error, wait) if wait.brings_hold:
                 template_id = message.template_id if wait.scope is Scope.TEMPLATE else None
                 until = earliest_try(wait.until, now)
                 await self.hold(
@@ -237,6 +241,11 @@ class Gates:
         finally:
             self._changes_ended += 1
         self._observer.fact("released", account=hold.account, reason=hold.reason, cause=cause)
+
+
+def _lasting(reason: Reason, until: datetime) -> Obstacle:
+    """What lasts until then, whatever anybody does."""
+    return Obstacle(reason, until, due_at=until)
 
 
 def _says_enough(held: Hold, later: Hold) -> bool:

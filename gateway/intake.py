@@ -204,7 +204,7 @@ class Intake:
         obstacle = self._gates.obstacle(message, now)
         if obstacle is None:
             return claimed(message, owner=self._owner, now=now, lease=self._lease)
-        message = waiting(message, reason=obstacle.reason, next_attempt_at=obstacle.until)
+        message = waiting(message, reason=obstacle.reason, next_attempt_at=obstacle.due_at)
         if obstacle.until is not None and obstacle.until >= message.expires_at:
             return expired(message, now)
         return message

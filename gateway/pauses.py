@@ -1,6 +1,6 @@
 """An account stops and goes: by an operator's word, and so that operators are told whenever it has stopped or goes again."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from .core.callback import of_pause
 from .core.delivery import Reason
@@ -8,9 +8,6 @@ from .core.errors import WrongState
 from .core.hold import Hold
 from .gates import Gates
 from .ports import Clock, Ledger, Observer
-
-LetGo = Callable[[Hold], None]
-"""What was put off until the end of this hold, which is no more, is going to be due."""
 
 
 class Pauses:
@@ -24,14 +21,12 @@ class Pauses:
         observer: Observer,
         *,
         operators: Collection[str],
-        let_go: LetGo,
     ) -> None:
         self._ledger = ledger
         self._gates = gates
         self._clock = clock
         self._observer = observer
         self._operators = operators
-        self._let_go = let_go
         self._untokened: dict[str, Hold] = {}  # how each account that has no token was last seen to be held
 
     async def pause(
@@ -59,8 +54,6 @@ class Pauses:
         ]
         for hold in held:
             await self._gates.release(hold, f"resumed {by}")
-            if hold.until is not None:
-                self._let_go(hold)
         left = self._gates.account_hold(account, now) if is_whole and not held else None
         if left is not None and not left.is_over(now):
             raise WrongState(f"account {account} cannot send: {left.cause}; the cure is: {left.cure}")

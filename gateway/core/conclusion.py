@@ -27,7 +27,8 @@ def concluded(
 ) -> Message:
     """The message after attempt `number` has ended in `outcome`.
 
-    A Deferred message waits until `next_attempt_at`; where that is not before its expiry it has expired.
+    A Deferred message waits until `next_attempt_at`, or for the end of the hold that its outcome brings; where the
+    former is not before its expiry it has expired.
     An attempt that is already concluded otherwise than uncertain changes nothing any more.
     """
     fact, cause = _FACTS[type(outcome)], _cause(outcome)
@@ -47,6 +48,8 @@ def concluded(
     moment = after.next_attempt_at
     if after.state.is_waiting and moment is not None and moment >= after.expires_at:
         return expired(after, now)
+    if changes and isinstance(outcome, Deferred) and outcome.wait.brings_hold:
+        return msgspec.structs.replace(after, next_attempt_at=None)
     return after
 
 

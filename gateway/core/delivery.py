@@ -172,6 +172,11 @@ class Wait(msgspec.Struct, frozen=True):
     scope: Scope
     until: Until
 
+    @property
+    def brings_hold(self) -> bool:
+        """True if others wait for the same: a hold stands in their way, and is all that this message waits for, too."""
+        return self.scope is not Scope.MESSAGE and self.until is not Until.NEW_GRANT
+
 
 class Category(StrEnum):
     """Whose business an error is."""

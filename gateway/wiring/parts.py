@@ -233,9 +233,7 @@ class Parts:
 
     @cached_property
     def pauses(self) -> Pauses:
-        return Pauses(
-            self._store, self.gates, now, self._telemetry, operators=self._operators, let_go=self.backlog.let_go
-        )
+        return Pauses(self._store, self.gates, now, self._telemetry, operators=self._operators)
 
     @cached_property
     def _operators(self) -> list[str]:

@@ -37,7 +37,7 @@ async def test_nothing_in_the_way_is_no_obstacle() -> None:
 async def test_the_account_s_hold_is_named_before_a_narrower_one_and_that_before_quiet_hours() -> None:
     house = await House(rules={"main": AccountRules(0, LUNCH)}).open()
     message = await queued(house)
-    assert house.gates.obstacle(message, house.clock()) == Obstacle(Reason.QUIET_HOURS, NOON + HOUR)
+    assert house.gates.obstacle(message, house.clock()) == Obstacle(Reason.QUIET_HOURS, NOON + HOUR, NOON + HOUR)
     await house.gates.hold(hold(Reason.QUOTA, HOUR, template_id="400001"))
     assert house.gates.obstacle(message, house.clock()) == Obstacle(Reason.QUOTA, NOON + HOUR)
     await house.gates.hold(hold(Reason.BILLING))
@@ -70,7 +70,7 @@ async def test_the_share_of_the_rate_is_taken_only_by_what_may_go() -> None:
         assert house.gates.obstacle(message, NOON) == Obstacle(Reason.BILLING)
     await house.gates.release(hold(template_id="400001"), "cured")
     assert house.gates.obstacle(message, NOON) is None
-    assert house.gates.obstacle(message, NOON) == Obstacle(Reason.RATE, NOON + SECOND)
+    assert house.gates.obstacle(message, NOON) == Obstacle(Reason.RATE, NOON + SECOND, NOON + SECOND)
 
 
 async def test_what_one_process_holds_or_lets_go_others_know_after_a_look() -> None:

@@ -9,6 +9,7 @@ from gateway.core.callback import Callback
 from gateway.core.delivery import Reason, Scope, State, Until
 from gateway.core.errors import WrongState
 from gateway.core.grant import Dead, NotPresented, RefreshResult, Refused
+from gateway.core.message import Message
 from gateway.pauses import Pauses
 
 from .stage import HOUR, REJECTED, SECOND, TOKEN_LIFE, UNCERTAIN, House, deferred
@@ -19,9 +20,7 @@ class Office:
 
     def __init__(self, house: House, operators: tuple[str, ...] = ("ops",)) -> None:
         self.house = house
-        self.pauses = Pauses(
-            house.store, house.gates, house.clock, house.notes, operators=operators, let_go=house.backlog.let_go
-        )
+        self.pauses = Pauses(house.store, house.gates, house.clock, house.notes, operators=operators)
 
     async def told(self, operator: str = "ops") -> list[tuple[str, Any]]:
         """What the operator has not been told yet: the kind, and why the account is paused."""
@@ -197,3 +196,40 @@ async def test_what_was_put_off_by_a_quota_goes_as_soon_as_an_operator_says_so(n
     for _ in range(3):
         await it.house.turn(SECOND)
     assert [await it.house.state(one) for one in (first, second)] == [State.SENT, State.SENT]
+
+
+async def out_of_quota() -> tuple[Office, list[Message]]:
+    """An office whose account has used up its day, and two messages that wait: one found that out."""
+    it = await office()
+    it.house.zalo.script = [deferred(-144, Reason.QUOTA, Scope.ACCOUNT, Until.NEXT_DAY)]
+    return it, [await it.house.send("evt-1"), await it.house.send("evt-2")]
+
+
+async def test_what_another_process_accepts_before_it_knows_of_the_resume_goes_when_it_does() -> None:
+    it, messages = await out_of_quota()
+    other = await House(store=it.house.store, clock=it.house.clock, zalo=it.house.zalo, owner="them").open()
+    await other.gates.reload(other.clock())
+    await it.pauses.resume("main", by="by ops")
+    messages.append((await other.post("evt-3")).message)
+    assert (messages[-1].state, messages[-1].reason) == (State.QUEUED, Reason.QUOTA)
+    for _ in range(2):
+        await other.turn(SECOND)
+    assert {await other.state(message) for message in messages} == {State.SENT}
+
+
+async def test_what_waited_for_a_hold_goes_also_where_whoever_lifted_it_died_at_once() -> None:
+    it, messages = await out_of_quota()
+    await it.pauses.resume("main", by="by ops")
+    heir = await House(store=it.house.store, clock=it.house.clock, zalo=it.house.zalo, owner="them").open()
+    for _ in range(2):
+        await heir.turn(SECOND)
+    assert {await heir.state(message) for message in messages} == {State.SENT}
+
+
+async def test_a_pause_in_place_of_a_quota_s_hold_leaves_nothing_behind_it() -> None:
+    it, messages = await out_of_quota()
+    await it.pauses.pause("main", by="by ops")
+    await it.pauses.resume("main", by="by ops")
+    for _ in range(2):
+        await it.house.turn(SECOND)
+    assert {await it.house.state(message) for message in messages} == {State.SENT}

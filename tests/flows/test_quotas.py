@@ -312,6 +312,6 @@ async def test_what_the_reserve_keeps_back_takes_no_share_of_the_rate() -> None:
     message = await it.house.send("evt-1")
     gates = it.house.gates
     for _ in range(5):
-        assert gates.obstacle(message, it.house.clock()) == Obstacle(Reason.QUOTA, TOMORROW)
+        assert gates.obstacle(message, it.house.clock()) == Obstacle(Reason.QUOTA, TOMORROW, TOMORROW)
     it.leave(500)
     assert gates.obstacle(message, it.house.clock()) is None
