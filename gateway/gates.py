@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 import msgspec
 
 from .core.caller import Bucket
-from .core.delivery import Accepted, Deferred, Outcome, Reason, Refused, Scope, Uncertain
+from .core.delivery import Accepted, Deferred, Outcome, Reason, Refused, Uncertain
 from .core.grant import REFRESHING, Trouble
 from .core.grant_health import cure_of
-from .core.hold import Hold
+from .core.hold import Hold, hold_for
 from .core.message import Message
 from .core.quota import Reserve
-from .core.schedule import QuietHours, earliest_try, next_day
+from .core.schedule import QuietHours, next_day
 from .ports import Ledger, Observer
 
 
@@ -86,6 +86,10 @@ class Gates:
     def holds(self, account: str) -> list[Hold]:
         """The holds on this account, its templates and types."""
         return [hold for hold in self._holds.values() if hold.account == account]
+
+    def narrow_holds(self, account: str, now: datetime) -> list[Hold]:
+        """What waits although the account sends: the holds on single templates and types."""
+        return [hold for hold in self.holds(account) if hold.is_narrow and not hold.is_over(now)]
 
     def account_hold(self, account: str, now: datetime) -> Hold | None:
         """What keeps the whole account from sending: a hold, or credentials that are missing or doubtful."""
@@ -191,12 +195,8 @@ class Gates:
                 await self._resume(message, begun_at)
             case Refused() if outcome.blocks_template:
                 self._observer.fact("template-blocked", template=message.template_id, account=account)
-            case Deferred(error, wait) if wait.brings_hold:
-                template_id = message.template_id if wait.scope is Scope.TEMPLATE else None
-                until = earliest_try(wait.until, now)
-                await self.hold(
-                    Hold(account, wait.reason, now, error.code, error.advice, template_id=template_id, until=until)
-                )
+            case Deferred() if (hold := hold_for(account, message.template_id, outcome, now)) is not None:
+                await self.hold(hold)
             case _:
                 pass
 

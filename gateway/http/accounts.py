@@ -169,14 +169,13 @@ def _view(doors: Doors, account: str, depths: Iterable[Depth], news: Iterable[Ke
     grant = doors.grants.grant(account)
     hold = doors.pauses.paused(account)
     quota = doors.quotas.known(account)
-    narrow = [it for it in doors.gates.holds(account) if it.template_id or it.event_type]
     return AccountView(
         account=account,
         token=health_of(account, grant, doors.grants.trouble(account, now), now),
         quota=QuotaView() if quota is None else QuotaView(quota.daily, quota.remaining, quota.as_of),
         queue=_queue([depth for depth in depths if depth.account == account]),
         paused=None if hold is None else PausedView(hold.reason, hold.since, hold.until, hold.cause, hold.cure),
-        held=tuple(_held(it) for it in narrow if not it.is_over(now)),
+        held=tuple(_held(it) for it in doors.gates.narrow_holds(account, now)),
         news=tuple(_told(it) for it in [it for it in news if it.account == account][:_SHOWN_NEWS]),
     )
 

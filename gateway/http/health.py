@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from gateway.core.delivery import Reason
 from gateway.core.errors import Unavailable
 from gateway.core.grant_health import cure_of, old_consent
+from gateway.core.hold import Hold
 from gateway.mappings import Mappings
 
 from . import problems
@@ -72,6 +73,7 @@ async def _checks(doors: Doors) -> list[dict[str, Any]]:
     now = doors.clock()
     for name in sorted(doors.accounts):
         checks += _checks_of(doors, name, now)
+        checks += [_check_of(hold) for hold in doors.gates.narrow_holds(name, now)]
     return checks
 
 
@@ -86,6 +88,18 @@ def _health_of_mappings(mappings: Mappings) -> dict[str, Any]:
         f"{mappings.broken.detail}",
         "since": mappings.broken.since,
         "cure": "zns-gateway check",
+    }
+
+
+def _check_of(hold: Hold) -> dict[str, Any]:
+    """What waits although its account sends."""
+    held = f"template {hold.template_id}" if hold.template_id is not None else f"type {hold.event_type}"
+    return {
+        "check": f"{held} of {hold.account}",
+        "status": "warning",
+        "detail": f"{hold.reason}: {hold.cause}",
+        "since": hold.since,
+        "cure": hold.cure,
     }
 
 

@@ -152,11 +152,15 @@ class Telemetry:
             if left is not None:
                 self._numbers.quota.labels(account).set(left)
 
-    def note_stops(self, paused: Iterable[Hold], disabled: Collection[str]) -> None:
-        """The gauges say which accounts are paused, and which callers' endpoints are not called any more."""
+    def note_stops(self, paused: Iterable[Hold], narrow: Iterable[Hold], disabled: Collection[str]) -> None:
+        """The gauges say which accounts are paused, what waits besides, and whose endpoints are not called any more."""
         self._numbers.paused.clear()
         for hold in paused:
             self._numbers.paused.labels(hold.account, hold.reason).set(1)
+        self._numbers.held.clear()
+        for hold in narrow:
+            scope = "type" if hold.template_id is None else "template"
+            self._numbers.held.labels(hold.account, scope, hold.reason).inc()
         self._numbers.endpoints_disabled.clear()
         for caller in disabled:
             self._numbers.endpoints_disabled.labels(caller).set(1)

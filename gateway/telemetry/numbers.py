@@ -65,6 +65,9 @@ class Numbers:
             "callback_endpoint_disabled", "1 while it is not called until a reload", "caller"
         )
         self.paused = gauge("account_paused", "1 while nothing is sent, by reason", "account", "reason")
+        self.held = gauge(
+            "holds", "Templates and types that wait although their account sends", "account", "scope", "reason"
+        )
         self.blocked = counter(
             "template_blocked", "Messages that Zalo refused because of their template", "account", "template"
         )

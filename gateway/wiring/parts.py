@@ -261,7 +261,8 @@ class Parts:
         self._telemetry.note_grants(self.grants.all(), self.grants.troubles(accounts, at), at)
         self._telemetry.note_quotas({account: self.quotas.remaining(account) for account in accounts})
         paused = [hold for account in accounts if (hold := self.pauses.paused(account)) is not None]
-        self._telemetry.note_stops(paused, self.callbacks.disabled)
+        narrow = [hold for account in accounts for hold in self.gates.narrow_holds(account, at)]
+        self._telemetry.note_stops(paused, narrow, self.callbacks.disabled)
 
     # -- doors --
 

@@ -45,9 +45,12 @@ def say(gateway: Process, word: str, body: Any = None, name: str = "main", calle
     return gateway.ask("POST", f"/v1/accounts/{name}/{word}", body, key_of(caller))
 
 
+def checks_of(gateway: Process) -> Any:
+    return gateway.ask("GET", "/readyz?verbose").body["checks"]
+
+
 def check_of(gateway: Process, name: str = "main") -> Any:
-    checks = gateway.ask("GET", "/readyz?verbose").body["checks"]
-    return next(it for it in checks if it["check"] == f"account {name}")
+    return next(it for it in checks_of(gateway) if it["check"] == f"account {name}")
 
 
 def told(receiver: Receiver, kind: str, path: str = "platform", name: str = "main") -> list[Any]:
@@ -151,6 +154,13 @@ def test_a_pause_may_be_only_of_a_template_or_a_type(
     assert answer.body["paused"] is None
     assert {name: held[name] for name in narrow} == narrow
     assert (held["reason"], held["cause"]) == ("operator", "by platform: wrong text")
+    (kind, value), *_ = narrow.items()
+    scope = kind.removesuffix("_id")
+    warned = next(it for it in checks_of(gateway) if it["check"] == f"{scope} {value} of main")
+    assert (warned["status"], warned["detail"]) == ("warning", "operator: by platform: wrong text")
+    assert warned["cure"] == held["cure"]
+    number = f'zns_gateway_holds{{account="main",reason="operator",scope="{scope}"}} 1.0'
+    eventually(lambda: number in gateway.ask("GET", "/metrics").body)
     message = posted(gateway, f"narrow-{'-'.join(narrow)}")
     assert (message["status"], message["reason"]) == ("queued", "operator")
     other = gateway.post(otp(f"accounts-other-{'-'.join(narrow)}")).message

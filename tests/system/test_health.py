@@ -27,6 +27,7 @@ PROMISED = {
     "webhooks": {"account", "verdict"},
     "callbacks": {"caller", "outcome"},
     "mapping_reloads": {"outcome"},
+    "holds": {"account", "scope", "reason"},
     "mappings_age_seconds": set(),
 }
 STRANGE = "strange-and-from-outside"
