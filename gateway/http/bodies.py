@@ -17,12 +17,17 @@ MAX_BODY_BYTES: Final = 64 * 1024
 
 
 async def read_as(request: Request[Any, Any, Any], shape: type[T]) -> T:
-    """What the body says, in that shape; an empty body is an empty object. Raises InvalidRequest or TooLarge."""
+    """What the body says, in that shape; an empty body is an empty object. Raises InvalidRequest or TooLarge.
+
+    Nothing is asked for in the query: what was meant to narrow the call would be passed over there.
+    """
     parts: list[bytes] = []
     async for part in request.stream():
         parts.append(part)
         if sum(map(len, parts)) > MAX_BODY_BYTES:
             raise TooLarge(f"the body may have {MAX_BODY_BYTES} bytes at most")
+    for name in request.query_params:
+        raise InvalidRequest(f"`{clip(name)}` stands in the query: this call takes its members in the body")
     body = b"".join(parts)
     if not body.strip():
         body = b"{}"

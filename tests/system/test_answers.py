@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from gateway.http.openapi import document
 from tests.system.stage import KEYS, Answer, Process, Speaker, Stage, lowered, order, problem, read
 
 pytestmark = pytest.mark.system
@@ -155,6 +156,26 @@ def test_a_path_says_which_methods_it_takes(gateway: Process, method: str, path:
     answer = gateway.ask(method, path, key=KEYS["checkout"])
     problem(answer, 405, "method-not-allowed")
     assert allowed in answer.headers["allow"]
+
+
+WITH_A_BODY_OF_OURS = [
+    path.format(tracking_id="x", account="main")
+    for path, operations in document()["paths"].items()
+    if path.startswith("/v1/") and "post" in operations and not path.startswith("/v1/events")
+]
+
+
+@pytest.mark.parametrize("path", WITH_A_BODY_OF_OURS)
+@pytest.mark.parametrize(
+    ("query", "named"), [("type=order.paid", "`type`"), ("note", "`note`"), ("dry+run=1", "`dry run`")]
+)
+def test_what_stands_in_the_query_of_a_call_with_a_body_is_told_and_not_passed_over(
+    gateway: Process, path: str, query: str, named: str
+) -> None:
+    for body in (None, {"dry_run": True}):
+        told = problem(gateway.ask("POST", f"{path}?{query}", body, KEYS["platform"]), 400, "invalid-request")
+        assert named in told["detail"]
+        assert "in the body" in told["detail"]
 
 
 def test_a_body_that_is_too_large_is_refused_before_anything_else_is_looked_at(gateway: Process) -> None:
