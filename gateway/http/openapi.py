@@ -157,7 +157,8 @@ def _list_messages() -> dict[str, Any]:
         "summary": "List messages, or follow their changes",
         "description": (
             "Newest accepted first. With `updated_after` it is a feed: oldest change first, in commit order, always "
-            "with a cursor to go on from, each change at least once. A sender sees its own messages, an operator all."
+            "with a cursor to go on from, each change at least once; a cursor of another store or of a later state of it is "
+            "refused: begin again with the time alone. A sender sees its own messages, an operator all."
         ),
         "security": KEY,
         "parameters": [

@@ -20,7 +20,7 @@ from gateway.ports import Acceptance, Conflicting, Depth, KeptReceipt, Known, Ov
 
 from .memory_outbox import MemoryOutbox
 from .memory_vault import MemoryVault
-from .records import MAX_ORPHANS, RANKS, cursor_position
+from .records import MAX_ORPHANS, RANKS, check_feed_position, cursor_position
 
 
 class _Row(msgspec.Struct):
@@ -55,6 +55,7 @@ class MemoryStore(MemoryVault, MemoryOutbox):
         self.owner = owner
         self._max_orphans = max_orphans
         self._numbers = count(1)
+        self._newest = 0  # the number of the newest change, which may have been swept
         self._rows: dict[str, _Row] = {}
         self._names: dict[str, _Name] = {}
         self._holds: dict[str, Hold] = {}
@@ -74,7 +75,7 @@ class MemoryStore(MemoryVault, MemoryOutbox):
                 for kept in self._receipts.values():
                     if _speaks_of(kept, message.account, tracking_id=message.tracking_id):
                         return Overtaken(kept.id, kept.receipt)
-            number = next(self._numbers)
+            number = self._newest = next(self._numbers)
             self._rows[message.tracking_id] = _Row(message, deepcopy(letter), number, number)
             if despite is not None:
                 self._forget_receipt(despite)
@@ -100,7 +101,8 @@ class MemoryStore(MemoryVault, MemoryOutbox):
         row = self._rows.get(message.tracking_id)
         if row is None or row.message.version != expected:
             return False
-        before, row.message, row.changed = row.message, message, next(self._numbers)
+        before, row.message = row.message, message
+        row.changed = self._newest = next(self._numbers)
         row.letter = row.letter if letter is None else deepcopy(letter)
         self._announce(message, before.state.status)
         self._renew_receipts(message)
@@ -127,13 +129,13 @@ class MemoryStore(MemoryVault, MemoryOutbox):
                 tuple(row.message for row in page), f"s{page[-1].seq}" if len(rest) > query.limit else None
             )
         rows = sorted(self._rows.values(), key=lambda row: row.changed)
-        newest = rows[-1].changed if rows else 0
+        check_feed_position(position, self._newest)
         if position is None:
             later = [row.changed for row in rows if row.message.updated_at > query.updated_after]
-            position = later[0] - 1 if later else newest
+            position = later[0] - 1 if later else self._newest
         rest = [row for row in rows if row.changed > position and _is_wanted(row, query)]
         page = rest[: query.limit]
-        end = page[-1].changed if len(rest) > query.limit else max(position, newest)
+        end = page[-1].changed if len(rest) > query.limit else self._newest
         return Page(tuple(row.message for row in page), f"c{end}")
 
     async def matching(self, query: Query, statuses: Collection[str]) -> Sequence[TrackingId]:

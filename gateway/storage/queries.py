@@ -11,7 +11,7 @@ from gateway.core.message import Message
 from gateway.core.receipt import Receipt
 from gateway.ports import Conflicting, Depth, Known, Page, Query
 
-from .records import RANKS, cursor_position, micros, moment, read_message
+from .records import RANKS, check_feed_position, cursor_position, micros, moment, read_message
 
 _LOOKED_THROUGH_AT_ONCE: Final = 10_000
 _PRIORITIES: Final = {rank: priority for priority, rank in RANKS.items()}
@@ -60,19 +60,22 @@ def _feed(
 
     In commit order: what was committed later is not left out because its own clock was a little behind.
     """
+    newest = _newest(reader)
+    check_feed_position(position, newest)
     if position is None:
         # The + keeps SQLite from walking through all changes for the smallest number.
         first = "SELECT min(+changed) FROM message WHERE updated_at > ?"
         (start,) = reader.execute(first, (micros(after),)).fetchone()
-        position = _newest(reader) if start is None else start - 1
+        position = newest if start is None else start - 1
     rows = _rows(reader, "changed", [*where, "changed > ?"], [*values, position], "changed", limit)
     items = tuple(read_message(body) for _, body in rows[:limit])
     # At the end, what the filters left out has been seen as well.
-    end = rows[limit - 1][0] if len(rows) > limit else max(position, _newest(reader))
+    end = rows[limit - 1][0] if len(rows) > limit else newest
     return Page(items, f"c{end}")
 
 
 def _newest(reader: sqlite3.Connection) -> int:
+    """The number of the newest change ever: no sweep takes its message away."""
     (changed,) = reader.execute("SELECT ifnull(max(changed), 0) FROM message").fetchone()
     return int(changed)
 

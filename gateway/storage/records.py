@@ -61,6 +61,15 @@ def cursor_position(query: Query) -> int | None:
     return int(query.cursor[1:])
 
 
+def check_feed_position(position: int | None, newest: int) -> None:
+    """Nothing, unless no store whose newest change has this number can have given the feed's cursor: InvalidRequest."""
+    if position is not None and position > newest:
+        raise InvalidRequest(
+            "`cursor` is of another store, or of a later state than this one was restored to: "
+            "begin again with a time, `updated_after` without `cursor`"
+        )
+
+
 def write_message(message: Message) -> bytes:
     """The message as a keeper stores it; nothing in it is confidential."""
     return _encode(message)

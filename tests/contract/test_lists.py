@@ -191,6 +191,33 @@ class TestCursors:
         with pytest.raises(InvalidRequest):
             await store.find(Query(cursor=of_feed))
 
+    async def test_one_of_the_feed_that_this_store_cannot_have_given_is_refused_with_the_cure(
+        self, store: Store
+    ) -> None:
+        for n in range(3):
+            await put(store, make_message(f"evt-{n}"))
+        of_feed = (await store.find(FEED)).next_cursor
+        assert of_feed is not None
+        ahead = f"c{int(of_feed[1:]) + 1}"
+        for cursor in (ahead, "c999999999"):
+            with pytest.raises(InvalidRequest, match="another store.*`updated_after` without `cursor`"):
+                await store.find(msgspec.structs.replace(FEED, cursor=cursor))
+        await put(store, make_message("evt-3"))
+        assert (await store.find(msgspec.structs.replace(FEED, cursor=ahead))).items == ()
+
+    async def test_one_that_was_given_is_never_refused_however_much_is_swept_since(self, store: Store) -> None:
+        first = await put(store, make_message("first"))
+        for n in range(3):
+            await put(store, make_message(f"evt-{n}", state=State.SENT))
+        await change(store, first, state=State.SENT, updated_at=after(1))
+        _, cursor = await follow(store, FEED, None)
+        for _ in range(2):
+            await store.sweep(after(99), final_before=after(98), receipts_before=NOW)
+            items, cursor = await follow(store, FEED, cursor)
+            assert items == []
+        await put(store, make_message("new", accepted_at=after(100)))
+        assert ids((await follow(store, FEED, cursor))[0]) == ["new"]
+
 
 class TestFeed:
     async def test_oldest_change_first_each_message_as_it_now_stands(self, store: Store) -> None:
