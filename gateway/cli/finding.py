@@ -40,8 +40,12 @@ def with_filters(command: Any) -> Any:
 
 
 def query_of(**asked: str | None) -> Query:
-    """What the options ask for; raises InvalidRequest."""
-    return read_query({name: value for name, value in asked.items() if value is not None}, _OPERATOR)
+    """What the options ask for; raises UsageError."""
+    return read_query({name: value for name, value in asked.items() if value is not None}, _OPERATOR, _misused)
+
+
+def _misused(name: str, what: str) -> Exception:
+    return click.UsageError(f"--{name} {what}")
 
 
 def with_store(asking: Asking, ask: Callable[[SqliteStore], Awaitable[T]], loaded: Loaded | None = None) -> T:

@@ -1,19 +1,21 @@
 """The JSON bodies of the calls that are not events: read strictly, so that a slip is told and never guessed at."""
 
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from litestar import Request
 
 from gateway.core.caller import Caller
 from gateway.core.document import read_document
-from gateway.core.errors import Forbidden, InvalidRequest, MalformedEvent, TooLarge, clip
+from gateway.core.errors import Fault, Forbidden, InvalidRequest, MalformedEvent, TooLarge, clip, pointer
 
 from .doors import Doors, Headers
 
 T = TypeVar("T")
 
 MAX_BODY_BYTES: Final = 64 * 1024
+Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+"""A time as it stands in a body; `query.read_moment` reads it."""
 
 
 async def read_as(request: Request[Any, Any, Any], shape: type[T]) -> T:
@@ -37,6 +39,12 @@ async def read_as(request: Request[Any, Any, Any], shape: type[T]) -> T:
         raise InvalidRequest(error.detail, errors=error.errors) from None
     except msgspec.ValidationError as error:
         raise InvalidRequest(f"the body: {clip(str(error))}") from None
+
+
+def of_member(name: str, what: str) -> InvalidRequest:
+    """The error that tells of a member of a body, and where it stands."""
+    detail = f"`{name}` {what}"
+    return InvalidRequest(detail, errors=[Fault(pointer(name), detail)])
 
 
 def operator_of(doors: Doors, request: Request[Any, Any, Any]) -> Caller:

@@ -1,6 +1,5 @@
 """`POST /v1/callbacks/replay`: callbacks are posted to their callers once more."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -12,13 +11,13 @@ from gateway.core.errors import Forbidden, InvalidRequest
 from gateway.ports import Replay
 
 from . import problems
-from .bodies import read_as
+from .bodies import Time, of_member, read_as
 from .doors import JSON, Doors, Headers
+from .query import read_moment
 
 MOST_IDS: Final = 1000
 _ONE_FORM: Final = "give `ids`, or `since` and `until`: one of the two"
 
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 CallbackId = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 
 
@@ -29,8 +28,8 @@ class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """
 
     ids: Annotated[tuple[CallbackId, ...], msgspec.Meta(min_length=1, max_length=MOST_IDS)] | None = None
-    since: Moment | None = None
-    until: Moment | None = None
+    since: Time | None = None
+    until: Time | None = None
     caller: str | None = None
 
 
@@ -62,13 +61,7 @@ def _meant(asked: ReplayRequest, caller: Caller) -> Replay:
         raise InvalidRequest(_ONE_FORM)
     if asked.ids is not None:
         return Replay(caller=owner, ids=tuple(dict.fromkeys(asked.ids)))
-    if asked.since is not None and asked.until is not None and asked.since >= asked.until:
-        raise InvalidRequest("`until` must be later than `since`")
-    return Replay(caller=owner, since=_utc(asked.since), until=_utc(asked.until))
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    try:
-        return None if moment is None else moment.astimezone(UTC)
-    except OverflowError:
-        raise InvalidRequest("`since` and `until` must be times such as 2026-11-23T08:00:00Z") from None
+    since, until = (read_moment(it, getattr(asked, it), of_member) for it in ("since", "until"))
+    if since is not None and until is not None and since >= until:
+        raise of_member("until", "must be later than `since`")
+    return Replay(caller=owner, since=since, until=until)

@@ -11,7 +11,7 @@ from gateway.core.view import view_with_timeline
 
 from . import problems
 from .doors import JSON, Doors, Headers
-from .query import read_query
+from .query import TIMES, read_query
 from .views import MessagePage
 
 
@@ -44,10 +44,13 @@ def messages_handlers(doors: Doors) -> list[HTTPRouteHandler]:
 
 
 def _parameters(request: Request[Any, Any, Any]) -> dict[str, str]:
-    """The query's parameters; raises InvalidRequest for one that is given twice."""
+    """The query's parameters; raises InvalidRequest for one that is given twice.
+
+    A bare + means a space in a query: the plus of a zone is given back.
+    """
     given: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
         if name in given:
             raise InvalidRequest(f"`{clip(name)}` is given twice")
-        given[name] = value
+        given[name] = value.replace(" ", "+") if name in TIMES else value
     return given

@@ -7,20 +7,18 @@ from litestar import Request, Response, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import Parameter
 
-from gateway.core.errors import InvalidRequest
 from gateway.core.message import Message
 from gateway.core.orders import MAX_NOTE_LENGTH, Order, Verdict, signed
 from gateway.core.view import Status
 
 from . import problems
-from .bodies import operator_of, read_as
+from .bodies import Time, of_member, operator_of, read_as
 from .doors import JSON, Doors
 from .query import read_query
 
 Note = Annotated[
     str, msgspec.Meta(max_length=MAX_NOTE_LENGTH, description="Why; it stands in the timeline, for the caller too")
 ]
-Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 FILTERS: Final = ("status", "type", "phone", "event_id", "caller", "since", "until")
 
 
@@ -102,11 +100,11 @@ async def _many(doors: Doors, request: Request[Any, Any, Any], order: Order) -> 
     operator = operator_of(doors, request)
     asked = await read_as(request, OrderToMany)
     filters = {name: value for name in FILTERS if (value := getattr(asked, name)) is not None}
-    query, cause = read_query(filters, operator), signed(operator.name, asked.note)
+    query, cause = read_query(filters, operator, of_member), signed(operator.name, asked.note)
     if asked.dry_run:
         return _response(200, Count(await doors.orders.count(order, query)))
     if asked.expect is None:
-        raise InvalidRequest('`expect` is needed to act: the count that the same body with "dry_run": true gives')
+        raise of_member("expect", 'is needed to act: the count that the same body with "dry_run": true gives')
     return _response(202, await doors.orders.carry_out(order, query, cause, expect=asked.expect))
 
 

@@ -200,7 +200,7 @@ class TestCursors:
         assert of_feed is not None
         ahead = f"c{int(of_feed[1:]) + 1}"
         for cursor in (ahead, "c999999999"):
-            with pytest.raises(InvalidRequest, match="another store.*`updated_after` without `cursor`"):
+            with pytest.raises(InvalidRequest, match=r"another store.*`updated_after` without `cursor`"):
                 await store.find(msgspec.structs.replace(FEED, cursor=cursor))
         await put(store, make_message("evt-3"))
         assert (await store.find(msgspec.structs.replace(FEED, cursor=ahead))).items == ()

@@ -108,6 +108,8 @@ def test_what_is_asked_for_is_replayed_and_counted(
         {"since": NINE, "until": EIGHT},
         {"since": EIGHT, "until": EIGHT},
         {"since": "2026-11-23T08:00:00", "until": NINE},
+        {"since": "2026-11-23 08:00:00Z", "until": NINE},
+        {"since": "2026-11-23T08:00:00+0000", "until": NINE},
         {"since": "yesterday", "until": NINE},
         {"since": 1, "until": NINE},
         {"since": "0001-01-01T00:00:00+07:00", "until": NINE},
@@ -119,6 +121,13 @@ def test_what_is_not_clearly_one_of_the_two_forms_is_refused(scene: Scene, asked
     status, problem = scene.post(asked, "platform")
     assert (status, problem["code"]) == (400, "invalid-request")
     assert scene.replays.asked == []
+
+
+@pytest.mark.parametrize("name", ["since", "until"])
+def test_a_time_that_cannot_be_read_is_told_where_it_stands_and_with_an_example(scene: Scene, name: str) -> None:
+    _, problem = scene.post({"since": EIGHT, "until": NINE, name: "2026-11-23 08:30:00Z"})
+    assert [fault["pointer"] for fault in problem["errors"]] == [f"/{name}"]
+    assert f"`{name}` must be a time with its zone, such as 2026-11-23T08:00:00Z" in problem["detail"]
 
 
 def test_a_sender_does_not_replay_what_is_another_s(scene: Scene) -> None:

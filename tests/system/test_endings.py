@@ -29,7 +29,9 @@ pytestmark = pytest.mark.system
         (["openapi", "--output", "config"], ["config", "directory"]),
         (["completion", "tcsh"], ["bash"]),
         (["messages", "shw"], ["show"]),
-        (["messages", "list", "--since", "yesterday"], ["since", "such as"]),
+        (["messages", "list", "--since", "yesterday"], ["--since", "such as 2026-11-23T08:00:00Z"]),
+        (["messages", "list", "--until", "2026-11-24T02:00:00"], ["--until", "zone", "messages list --help"]),
+        (["messages", "list", "--phone", "12"], ["--phone"]),
         (["token", "import"], ["ACCOUNT"]),
     ],
 )

@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from tests.system.stage import KEYS, Process, Stage, eventually, order
+from tests.system.stage import KEYS, Process, Stage, eventually, order, problem
 
 pytestmark = pytest.mark.system
 
@@ -76,7 +76,7 @@ def test_cursors_lead_through_every_message_once(gateway: Process) -> None:
         ({"phone": "84987654321", "type": "order.paid"}, []),
         ({"until": "2020-01-01T00:00:00Z"}, []),
         ({"since": "2999-01-01T00:00:00+07:00"}, []),
-        ({"since": "2020-01-01", "event_id": "m-1"}, ["m-1"]),
+        ({"since": "2020-01-01T00:00:00Z", "event_id": "m-1"}, ["m-1"]),
     ],
 )
 def test_filters_narrow_the_list(gateway: Process, filters: dict[str, str], expected: list[str]) -> None:
@@ -92,6 +92,17 @@ def test_since_is_included_and_until_is_not(gateway: Process) -> None:
 def test_the_plus_of_a_zone_may_come_as_it_is(gateway: Process) -> None:
     answer = gateway.ask("GET", "/v1/messages?since=2020-01-01T00:00:00+07:00", key=KEYS["platform"])
     assert len(answer.body["items"]) == 8
+
+
+@pytest.mark.parametrize("name", ["since", "until", "updated_after"])
+@pytest.mark.parametrize("text", ["2026-11-24T02:00:00", "2026-W48-1", "20261124", "2026-11-24 02:00:00Z"])
+def test_a_time_without_its_zone_or_in_another_form_is_refused_with_an_example(
+    gateway: Process, name: str, text: str
+) -> None:
+    answer = gateway.ask("GET", f"/v1/messages?{urlencode({name: text})}", key=KEYS["platform"])
+    assert (
+        f"`{name}` must be a time with its zone, such as 2026" in problem(answer, 400, "invalid-request")["detail"]
+    )
 
 
 def test_a_sender_sees_its_own_and_an_operator_all(gateway: Process) -> None:
@@ -131,7 +142,7 @@ def test_the_feed_tells_every_change_once_and_always_where_to_go_on(gateway: Pro
     assert sorted(seen) == sorted(ids(listed(gateway)))
     assert page["next_cursor"] is not None
     new = gateway.post(order("m-0")).body  # a replay changes nothing
-    assert ids(listed(gateway, updated_after="2020-01-01", cursor=page["next_cursor"])) == []
+    assert ids(listed(gateway, updated_after="2020-01-01T00:00:00Z", cursor=page["next_cursor"])) == []
     assert new["status"] == "delivered"
 
 

@@ -227,6 +227,8 @@ def test_senders_may_not_and_what_is_not_there_is_not_found(gateway: Process) ->
         ("cancel", {"status": "gone", "dry_run": True}),
         ("cancel", {"phone": "12", "dry_run": True}),
         ("cancel", {"since": "yesterday", "dry_run": True}),
+        ("cancel", {"since": "2026-11-24T02:00:00", "dry_run": True}),
+        ("cancel", {"until": "2026-11-24T02:00:00 07:00", "dry_run": True}),
         ("cancel", {"limit": 5, "dry_run": True}),
         ("cancel", {"cursor": "s1", "dry_run": True}),
         ("cancel", {"updated_after": "2026-01-01T00:00:00Z", "dry_run": True}),
@@ -354,6 +356,7 @@ def test_a_shell_settles(gateway: Process, scene: Stage) -> None:
         ("settle", "abc", "gone"),
         ("cancel", "nothing"),
         ("cancel", "--status", "gone", "--yes"),
+        ("cancel", "--since", "2026-11-24T02:00:00", "--yes"),
         ("cancel", "--type", "order.paid", "--note", "two\nlines", "--yes"),
     ],
 )
