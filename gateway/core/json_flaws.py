@@ -11,6 +11,8 @@ from .errors import clip, pointer
 
 MAX_DEPTH: Final = 64
 SMALLEST, LARGEST = -(2**63), 2**64 - 1
+AS_TEXT: Final = "; send it as a string"
+"""How the refusal of a number ends that is out of bounds."""
 TOO_DEEP: Final = f"the JSON is nested deeper than {MAX_DEPTH}"
 _HALVED: Final = "a string holds half of a surrogate pair, which is no character"
 
@@ -85,12 +87,12 @@ def _is_halved(text: str) -> bool:
 
 def _integer(digits: str) -> object:
     is_fit = len(digits) <= 20 and SMALLEST <= int(digits) <= LARGEST
-    return None if is_fit else Flaw("an integer is beyond 64 bits; send it as a string")
+    return None if is_fit else Flaw(f"an integer is beyond 64 bits{AS_TEXT}")
 
 
 def _double(digits: str) -> object:
     is_fit = math.isfinite(float(digits))
-    return None if is_fit else Flaw("a number is beyond finite doubles; send it as a string")
+    return None if is_fit else Flaw(f"a number is beyond finite doubles{AS_TEXT}")
 
 
 def _constant(name: str) -> object:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from .delivery import NEXT, Category, DeliveryError, Fact, Reason, Special, State
-from .errors import InvalidRequest, WrongState
+from .errors import Fault, InvalidRequest, WrongState
 from .event import has_controls
 from .message import Message, changed, target
 from .phone import without_numbers
@@ -97,5 +97,6 @@ def signed(by: str, note: str | None) -> str:
     if not note:
         return f"by {by}"
     if len(note) > MAX_NOTE_LENGTH or has_controls(note):
-        raise InvalidRequest(f"`note` may have {MAX_NOTE_LENGTH} characters at most, and no control characters")
+        detail = f"`note` may have {MAX_NOTE_LENGTH} characters at most, and no control characters"
+        raise InvalidRequest(detail, errors=[Fault("/note", detail)])
     return f"by {by}: {without_numbers(note)}"

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-WISHED: Final = "must be a time with its zone, such as 2026-11-23T08:00:00Z or 2026-11-23T15:00:00+07:00"
+WISHED: Final = "a time with its zone, such as 2026-11-23T08:00:00Z or 2026-11-23T15:00:00+07:00"
 
 _DATE_TIME: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,20})?(Z|[+-][0-9]{2}:[0-9]{2})",
@@ -19,4 +19,4 @@ def read_time(text: str) -> datetime:
             return datetime.fromisoformat(text.upper()).astimezone(UTC)
         except (ValueError, OverflowError):
             pass  # a day or an hour that the calendar does not have
-    raise ValueError(WISHED)
+    raise ValueError(f"must be {WISHED}")

@@ -18,7 +18,7 @@ from gateway.core.orders import signed
 from gateway.ports import Depth, KeptNews
 
 from . import problems
-from .bodies import operator_of, read_as
+from .bodies import of_member, operator_of, read_as
 from .doors import JSON, Doors
 
 _MOST_NEWS: Final = 1000  # of all accounts together
@@ -156,7 +156,7 @@ def _check_target(doors: Doors, account: str, asked: Pause) -> None:
     templates = {choice.template_id for mapping in mappings for choice in mapping.choices}
     for name, given, known in (("type", asked.type, types), ("template_id", asked.template_id, templates)):
         if given is not None and given not in known:
-            raise InvalidRequest(f"`{name}`: no mapping of account {account} uses it; {nearest_to(given, known)}")
+            raise of_member(name, f"is used by no mapping of account {account}; {nearest_to(given, known)}")
 
 
 async def _views(doors: Doors, accounts: Iterable[str]) -> tuple[AccountView, ...]:

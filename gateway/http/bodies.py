@@ -8,6 +8,8 @@ from litestar import Request
 from gateway.core.caller import Caller
 from gateway.core.document import read_document
 from gateway.core.errors import Fault, Forbidden, InvalidRequest, MalformedEvent, TooLarge, clip, pointer
+from gateway.core.json_flaws import AS_TEXT
+from gateway.core.misfits import misfit, misfits
 
 from .doors import Doors, Headers
 
@@ -31,14 +33,26 @@ async def read_as(request: Request[Any, Any, Any], shape: type[T]) -> T:
     for name in request.query_params:
         raise InvalidRequest(f"`{clip(name)}` stands in the query: this call takes its members in the body")
     body = b"".join(parts)
-    if not body.strip():
-        body = b"{}"
+    return _converted(body if body.strip() else b"{}", shape)
+
+
+def _converted(body: bytes, shape: type[T]) -> T:
     try:
-        return msgspec.convert(read_document(body), shape, strict=True)
+        document = read_document(body)
     except MalformedEvent as error:
-        raise InvalidRequest(error.detail, errors=error.errors) from None
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(f"the body: {clip(str(error))}") from None
+        faults = [_about_number(it, shape) if it.detail.endswith(AS_TEXT) else it for it in error.errors]
+        raise InvalidRequest(faults[0].detail, errors=faults) from None
+    try:
+        return msgspec.convert(document, shape, strict=True)
+    except msgspec.ValidationError:
+        faults = misfits(document, shape)
+        raise InvalidRequest(faults[0].detail, errors=faults) from None
+
+
+def _about_number(fault: Fault, shape: type[Any]) -> Fault:
+    """No member of ours is a number so large, nor such a number as text: what it must be is told instead."""
+    _, *steps = (step.replace("~1", "/").replace("~0", "~") for step in fault.pointer.split("/"))
+    return misfit(shape, *steps) if steps else Fault("", fault.detail.removesuffix(AS_TEXT))
 
 
 def of_member(name: str, what: str) -> InvalidRequest:

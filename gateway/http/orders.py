@@ -19,6 +19,7 @@ from .query import read_query
 Note = Annotated[
     str, msgspec.Meta(max_length=MAX_NOTE_LENGTH, description="Why; it stands in the timeline, for the caller too")
 ]
+MAX_EXPECT: Final = 2**63 - 1  # more than any store counts
 FILTERS: Final = ("status", "type", "phone", "event_id", "caller", "since", "until")
 
 
@@ -46,7 +47,7 @@ class OrderToMany(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     since: Time | None = None
     until: Time | None = None
     dry_run: bool = False
-    expect: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    expect: Annotated[int, msgspec.Meta(ge=0, le=MAX_EXPECT)] | None = None
     note: Note | None = None
 
 
