@@ -5,15 +5,15 @@ from typing import Any
 
 from litestar import Litestar, Request, Response, get
 from litestar.exceptions import HTTPException, MethodNotAllowedException
-from litestar.types import ControllerRouterHandler
+from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
 
-from gateway.core.errors import InvalidRequest, MethodNotAllowed, NotFound, Unauthenticated
+from gateway.core.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFound, Unauthenticated
 
 from . import problems
 from .accounts import accounts_handlers
 from .callbacks import callbacks_handlers
 from .consent import consent_handler
-from .doors import JSON, Answer, Doors, answer_of, answer_of_error
+from .doors import JSON, Answer, Doors, Headers, answer_of, answer_of_error
 from .events import events_handlers
 from .health import health_handlers, live_handler
 from .mappings import mappings_handlers
@@ -77,7 +77,7 @@ def _app(doors: Doors, routes: Sequence[ControllerRouterHandler]) -> Litestar:
     def on_error(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         return _response(answer_of(error, doors.observer))
 
-    return Litestar(
+    app = Litestar(
         route_handlers=routes,
         logging_config=None,  # the process's logging is telemetry's
         openapi_config=None,  # ours is made by http/openapi.py, which knows the raw handlers too
@@ -86,6 +86,30 @@ def _app(doors: Doors, routes: Sequence[ControllerRouterHandler]) -> Litestar:
             Exception: on_error,
         },
     )
+    app.asgi_handler = _gapless(doors, app.asgi_handler)
+    return app
+
+
+def _gapless(doors: Doors, served: ASGIApp) -> ASGIApp:
+    """The same, but a path under /v1 with an empty segment leads nowhere: routing would pass over the segment."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if not _has_gap(scope["path"]):
+            await served(scope, receive, send)
+            return
+        refusal: GatewayError = NotFound("there is no such path: a part of it is empty, where an id may belong")
+        try:
+            doors.caller_of(Headers(scope["headers"]))
+        except Unauthenticated as unknown:
+            refusal = unknown
+        await answer_of_error(refusal).send(send)
+
+    return serve
+
+
+def _has_gap(path: str) -> bool:
+    _, *segments = path.split("/")
+    return "" in segments and next(filter(None, segments), "") == "v1"
 
 
 def _response(answer: Answer) -> Response[bytes]:

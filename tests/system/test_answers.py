@@ -130,6 +130,26 @@ def test_an_unknown_path_is_not_found(gateway: Process, path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/messages//cancel"),
+        ("POST", "/v1/messages//resend"),
+        ("POST", "/v1/messages/%2Fcancel"),
+        ("POST", "/v1//messages/cancel"),
+        ("POST", "//v1/messages/cancel"),
+        ("POST", "/v1/messages/cancel/"),
+        ("POST", "/v1/accounts//main/resume"),
+        ("GET", "/v1/messages/"),
+        ("GET", "/v1/accounts/"),
+    ],
+)
+def test_an_id_that_is_empty_is_not_passed_over(gateway: Process, method: str, path: str) -> None:
+    body = {"dry_run": True} if method == "POST" else None
+    problem(gateway.ask(method, path, body), 401, "unauthenticated")
+    assert "empty" in problem(gateway.ask(method, path, body, KEYS["platform"]), 404, "not-found")["detail"]
+
+
+@pytest.mark.parametrize(
     ("path", "status", "code"), [("event", 404, "not-found"), ("events", 405, "method-not-allowed")]
 )
 def test_below_v1_whoever_calls_is_asked_for_a_key_first(
