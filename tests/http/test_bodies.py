@@ -40,7 +40,7 @@ def client() -> Iterator[TestClient[Any]]:
         ),
         ("cancel", b'{"expect":1e999}', ["/expect"], "a whole number from 0 to 9223372036854775807"),
         ("cancel", b'{"nope":{"x":1e999}}', ["/nope/x"], "there is no member `nope`"),
-        ("cancel", b'{"expect":99999999999999999999,', [""], "an integer is beyond 64 bits"),
+        ("cancel", b'{"expect":99999999999999999999,', [""], "the body is not JSON"),
         ("cancel", {"type": "order.paid"}, ["/expect"], '"dry_run": true'),
         ("cancel", {"phone": "12", "dry_run": True}, ["/phone"], "`phone` has 2 digits"),
         ("cancel", {"since": "yesterday", "dry_run": True}, ["/since"], "such as 2026-11-23T08:00:00Z"),
