@@ -19,19 +19,16 @@ from .abandoned import Abandoned
 from .core.errors import CannotOpen, Unavailable
 from .core.grant import (
     UNPROVEN,
-    Dead,
     Grant,
     Intent,
-    Lost,
     NotPresented,
     RefreshResult,
-    Refused,
     Rotated,
     Trouble,
 )
-from .core.grant_health import cure_of
 from .grants import Grants
 from .ports import Clock, Entry, Issuer, Journal, Observer, Vault
+from .remarks import Remarks
 
 LEASE_MARGIN: Final = timedelta(seconds=10)
 """How much longer a lease is than the longest exchange: whoever has it has asked, and knows, before it ends."""
@@ -80,26 +77,32 @@ class Tokens:
         self._abandoned = Abandoned(grants, vault, journal, issuer, clock, owner=owner, patience=self._patience)
         self._refreshing: dict[str, asyncio.Task[None]] = {}
         self._unasked: dict[str, set[Intent]] = {}
-        self._sealed: set[str] = set()
-        self._said: dict[str, tuple[str, bool] | None] = {}
+        self._remarks = Remarks(observer)
         self._is_stopping = False
 
     async def look(self) -> None:
         """What other processes did to the grants is known here, and what is due to be renewed is being renewed."""
         for account in self._apps:
             try:
-                grant = await self._grants.look(account)
-            except CannotOpen as error:
-                self._note_sealed(account, error)
-                continue
-            self._sealed.discard(account)
-            self._note_trouble(account, None if grant is None else grant.trouble)
-            if grant is None or account in self._refreshing:
-                continue
-            if grant.is_asking and not self._is_unasked(grant):
-                await self._conclude(grant)
-            elif not await self._has_come(grant) and self._is_due(grant):
-                self._start(account)
+                await self._look_at(account)
+            except Exception as error:  # noqa: BLE001 - one account's trouble must not be that of all the others
+                self._remarks.failed(account, error)
+            else:
+                self._remarks.looked(account)
+
+    async def _look_at(self, account: str) -> None:
+        try:
+            grant = await self._grants.look(account)
+        except CannotOpen as error:
+            self._remarks.sealed(account, error)
+            return
+        self._remarks.trouble(account, None if grant is None else grant.trouble)
+        if grant is None or account in self._refreshing:
+            return
+        if grant.is_asking and not self._is_unasked(grant):
+            await self._conclude(grant)
+        elif not await self._has_come(grant) and self._is_due(grant):
+            self._start(account)
 
     async def renew(self, account: str, generation: int) -> None:
         """A generation newer than the rejected one is in use, or the account is troubled; one refresh for everyone."""
@@ -236,7 +239,7 @@ class Tokens:
                 return  # what came stays in the journal until the next refresh
             before = current
         self._journal.drop(intended)
-        self._tell(account, result)
+        self._remarks.refreshed(account, result)
 
     def _is_unasked(self, grant: Grant) -> bool:
         """True if the intent is one of ours whose writing could not be confirmed, so that nothing was asked."""
@@ -261,33 +264,10 @@ class Tokens:
 
     def _told(self, account: str, result: RefreshResult | None) -> bool:
         if result is not None:
-            self._tell(account, result)
+            self._remarks.refreshed(account, result)
         return result is not None
 
-    # -- what is told --
-
-    def _note_sealed(self, account: str, error: CannotOpen) -> None:
-        if account not in self._sealed:
-            self._sealed.add(account)
-            cure = "put the key back into secrets.keys, or bring a new grant with --replace"
-            self._observer.fact("grant-sealed", account=account, cause=error.detail, cure=cure)
-
-    def _note_trouble(self, account: str, trouble: Trouble | None) -> None:
-        """Said once by every process, also by one that starts long after it came about."""
-        said = None if trouble is None else (trouble.kind, trouble.is_final)
-        if trouble is not None and self._said.get(account) != said:
-            self._observer.fact(
-                "grant-troubled", account=account, cause=trouble.detail, cure=cure_of(trouble, account)
-            )
-        self._said[account] = said
-
-    def _tell(self, account: str, result: RefreshResult) -> None:
-        cause = None
-        if isinstance(result, Dead | Refused):
-            cause = result.detail
-        elif isinstance(result, Lost | NotPresented):
-            cause = result.cause
-        self._observer.fact("refreshed", account=account, outcome=type(result).__name__.lower(), cause=cause)
+    # -- what is put off --
 
     def _put_off(self, account: str, outcome: str, cause: str) -> None:
         self._wait(account, cause)

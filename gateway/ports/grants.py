@@ -86,7 +86,10 @@ class Journal(Protocol):
         """The answer to the presentation that the grant intends, if it was written down whole."""
 
     def late(self, grant: Grant) -> Iterable[Heard]:
-        """Every answer to a presentation of this refresh token that was written down whole, whoever asked, and whenever."""
+        """Every answer to a presentation of this refresh token that was written down whole, whoever asked, and whenever.
+
+        Raises Unavailable where nobody can tell.
+        """
 
     def void(self, grant: Grant) -> bool:
         """True if nothing was asked under the grant's intent, and nothing will be; False where nobody can tell."""

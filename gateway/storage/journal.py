@@ -118,9 +118,16 @@ class FileJournal:
         return None if written is None else Heard(written.status, written.body)
 
     def late(self, grant: Grant) -> Iterator[Heard]:
-        """Every answer to a presentation of this refresh token that was written down whole, whoever asked."""
+        """Every answer to a presentation of this refresh token that was written down whole, whoever asked.
+
+        Raises Unavailable where nobody can tell: what would be presented instead may be spent.
+        """
         whose = _word(grant.account), grant.generation
-        for path, name in list(self._files()):
+        try:
+            files = list(self._files())
+        except OSError as error:
+            raise Unavailable("the answers to refreshes cannot be looked through") from error
+        for path, name in files:
             written = self._written(path, name) if (name.account, name.generation) == whose else None
             if written is not None and written.presented == _digest(grant):
                 yield Heard(written.status, written.body)

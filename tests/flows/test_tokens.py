@@ -6,14 +6,17 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.core.errors import CannotStart
+from gateway.core.delivery import State
+from gateway.core.errors import CannotStart, Unavailable
 from gateway.core.grant import Dead, Grant, Lost, NotPresented, RefreshResult, Refused, Rotated, Token, first_grant
 from gateway.core.renewal import LAST_CHANCE_AFTER
 from gateway.gates import AccountRules
 from gateway.grants import adopt
+from gateway.ports import Heard
+from gateway.storage import MemoryJournal
 from gateway.tokens import LEASE_MARGIN
 
-from .stage import HOUR, LEASE, NOON, SECOND, TOKEN_LIFE, House, Store, fresh, pair, settled
+from .stage import HOUR, LEASE, NOON, SECOND, TOKEN_LIFE, House, Store, deferred, fresh, pair, settled
 
 
 async def worn() -> House:
@@ -674,6 +677,61 @@ async def test_a_grant_that_does_not_open_stops_its_account_alone_and_may_be_giv
     house.store.sealed.clear()
     assert value(await fresh(house.tokens)) == "access-9"
     assert trouble_of(house) is None
+
+
+class Unreadable(MemoryJournal):
+    """A journal that nobody can look through while it has a `fault`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fault: Exception | None = None
+
+    def late(self, grant: Grant) -> list[Heard]:
+        if self.fault is not None:
+            raise self.fault
+        return super().late(grant)
+
+
+@pytest.mark.parametrize("fault", [Unavailable("no folder"), OSError("no folder")])
+async def test_what_keeps_one_grant_from_being_looked_after_stops_nothing_else_and_is_said_once(
+    fault: Exception,
+) -> None:
+    journal = Unreadable()
+    house = House(rules={"main": AccountRules(), "other": AccountRules()}, journal=journal)
+    house.issuer.script = [Lost("cut")]
+    await house.store.put_grant(first_grant("other", pair(50), NOON, before=None), expected=0)
+    await house.open()
+    house.clock.turn(TOKEN_LIFE * 2 / 3)
+    await fresh(house.tokens)
+    await fresh(house.tokens, "other")
+    journal.fault = fault
+    house.zalo.script = [deferred()]
+    message = await house.send()
+    for _ in range(3):
+        await house.turn(10 * SECOND)
+    assert await house.state(message) is State.SENT
+    assert value(house.grants.usable("other")) == "access-3"
+    assert len(house.notes.named("store-unavailable") + house.notes.named("turn-failed")) == 1
+    journal.fault = None
+    await house.turn()
+    journal.fault = fault
+    await house.turn()
+    assert len(house.notes.named("store-unavailable") + house.notes.named("turn-failed")) == 2
+
+
+async def test_no_last_chance_is_taken_while_nobody_can_look_for_an_answer_that_came_late() -> None:
+    journal = Unreadable()
+    house = await House(journal=journal).open()
+    house.issuer.script = [Lost("cut")]
+    house.clock.turn(TOKEN_LIFE * 2 / 3)
+    await fresh(house.tokens)
+    journal.fault = Unavailable("no folder")
+    house.clock.turn(TOKEN_LIFE)
+    await house.tokens.renew("main", 1)
+    assert house.issuer.presented == ["refresh-1"]
+    journal.fault = None
+    house.clock.turn(5 * SECOND)
+    assert value(await fresh(house.tokens)) == "access-3"
 
 
 async def test_a_new_pair_that_is_in_the_journal_does_not_hold_up_the_end_of_the_process() -> None:

@@ -201,3 +201,16 @@ def test_a_torn_answer_is_not_counted_as_one_that_no_key_opens(tmp_path: Path) -
     whole = file.read_bytes()
     file.write_bytes(whole[:60] + bytes(len(whole) - 60))
     assert journal_in(tmp_path, b"n" * 32, KEY).reseal() == (0, 0)
+
+
+def test_where_the_folder_cannot_be_looked_through_nobody_says_that_nothing_came_late(tmp_path: Path) -> None:
+    journal, file = kept(tmp_path)
+    file.parent.rename(tmp_path / "away")
+    file.parent.write_bytes(b"")
+    with pytest.raises(Unavailable) as caught:
+        list(journal.late(INTENDED))
+    assert isinstance(caught.value.__cause__, NotADirectoryError)
+
+
+def test_before_the_first_answer_nothing_came_late(tmp_path: Path) -> None:
+    assert list(journal_in(tmp_path).late(INTENDED)) == []
