@@ -20,6 +20,7 @@ from .journal import FileJournal
 from .memory import MemoryStore
 from .memory_journal import MemoryJournal
 from .owners import Owners
+from .places import Names, is_there
 from .private import create, make_folder
 from .reads import Reads
 from .records import DIGEST_LABEL, MAX_ORPHANS, Records
@@ -34,6 +35,7 @@ __all__ = [
     "MemoryStore",
     "Resealed",
     "SqliteStore",
+    "has_store",
     "kind_of",
     "open_store",
 ]
@@ -55,18 +57,19 @@ async def open_store(
     """
     path = _path(url)
     ring = KeyRing(keys)
-    if not path.exists() and _holds_something(path.with_name(f"{path.name}-wal")):
-        raise CannotStart(
-            f"the store {path} is not there, and its log {path.name}-wal is: put the store back, or take the log away, too"
-        )
+    is_new = not is_there(path)
     with ExitStack() as opened:
         try:
             make_folder(path.parent)
-            with suppress(OSError):  # SQLite says better what is wrong; its other files get the mode of this one
-                os.close(create(path, 0))
+            if is_new:
+                with suppress(
+                    OSError
+                ):  # SQLite says better what is wrong; its other files get the mode of this one
+                    os.close(create(path, 0))
             writer = opened.enter_context(closing(connect(path, is_writer=True)))
             records = _prepare(writer, ring, is_simulated=is_simulated)
             lookups, lists = (opened.enter_context(closing(connect(path, is_writer=False))) for _ in range(2))
+            names = Names(path)
             owners = Owners(path.with_name(path.name + ".owners"), ring.key_ids)
         except sqlite3.Error as error:
             raise CannotStart(f"the store {path} cannot be used: {error}") from error
@@ -76,7 +79,7 @@ async def open_store(
             ) from error
         opened.pop_all()  # whoever reads and writes on them closes them
     return SqliteStore(
-        Commits(writer, path, "store-write"),
+        Commits(writer, names, "store-write"),
         Reads(lookups, "store-read"),
         Reads(lists, "store-list"),
         records,
@@ -88,9 +91,12 @@ async def open_store(
 
 
 def kind_of(url: str) -> str | None:
-    """What the store was marked as at its first use, "live" or "simulated"; None if there is no store yet."""
+    """What the store was marked as at its first use, "live" or "simulated"; None if there is no store yet.
+
+    Raises CannotStart where only the log of one is left.
+    """
     path = _path(url)
-    if not path.exists():
+    if not is_there(path):
         return None
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
@@ -98,6 +104,11 @@ def kind_of(url: str) -> str | None:
     except sqlite3.Error:
         return None
     return None if row is None else bytes(row[0]).decode()
+
+
+def has_store(url: str) -> bool:
+    """True if something lies where the store is to be; raises CannotStart where only the log of one is left."""
+    return is_there(_path(url))
 
 
 def _path(url: str) -> Path:
@@ -115,11 +126,6 @@ def _path(url: str) -> Path:
     if path == ":memory:":
         raise CannotStart("what is in memory only is no store: put it in a file on a local disk")
     return Path(path)
-
-
-def _holds_something(log: Path) -> bool:
-    """Whether a log has anything to say; whoever only reads a store leaves an empty one."""
-    return log.exists() and log.stat().st_size > 0
 
 
 def _prepare(writer: sqlite3.Connection, ring: KeyRing, *, is_simulated: bool) -> Records:

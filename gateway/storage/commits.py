@@ -16,6 +16,8 @@ from typing import Any, Final, TypeVar
 
 from gateway.core.errors import CannotStart, Unavailable
 
+from .places import Names
+
 T = TypeVar("T")
 Change = Callable[[sqlite3.Connection], T]
 
@@ -86,10 +88,9 @@ class Commits:
     A change may be run more than once; only its last run counts.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, name: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, names: Names, name: str) -> None:
         self._connection = connection
-        self._path = path
-        self._files: _Files | None = _files_at(path)
+        self._names = names
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._is_closed = False
@@ -154,8 +155,7 @@ class Commits:
         """What kept the batch from being committed as a whole; then nothing of it is."""
         execute = self._connection.execute
         try:
-            if self._files is None or _files_at(self._path) != self._files:
-                self._files = None  # for good: what was written meanwhile may be in no file that has a name
+            if self._names.are_lost():
                 raise sqlite3.OperationalError(_GONE)
             execute("BEGIN IMMEDIATE")
             for waiting in batch:
@@ -170,29 +170,13 @@ class Commits:
         return None
 
 
-_Files = list[tuple[int, int] | None]
-
-
-def _files_at(path: Path) -> _Files:
-    """Which files have the name of the store and that of its log now."""
-    return [_file_at(path), _file_at(path.with_name(f"{path.name}-wal"))]
-
-
-def _file_at(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
 def _is_locked(error: Exception | None) -> bool:
     code = getattr(error, "sqlite_errorcode", None)  # an extended code has the plain one in its low byte
     return code is not None and code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _as_ours(error: Exception) -> Exception:
-    if not isinstance(error, sqlite3.Error):
+    if not isinstance(error, sqlite3.Error | OSError):
         return error
     ours = Unavailable("the store could not confirm the change")
     ours.__cause__ = error

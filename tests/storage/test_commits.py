@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -292,3 +293,63 @@ async def test_an_empty_log_that_a_reader_left_is_no_reason_against_a_new_store(
     anew = await open_store(f"sqlite:///{tmp_path / 'store.db'}", [KEY], is_simulated=False)
     await put(anew, make_message("evt-1"))
     await anew.aclose()
+
+
+async def test_what_cannot_be_looked_at_for_a_while_needs_no_restart(tmp_path: Path) -> None:
+    folder, away = tmp_path / "disk", tmp_path / "away"
+    store = await open_store(f"sqlite:///{folder / 'store.db'}", [KEY], is_simulated=False)
+    await put(store, make_message("evt-1"))
+    folder.rename(away)
+    folder.symlink_to(folder)  # looking there fails, and says nothing of the file
+    for _ in range(2):
+        with pytest.raises(Unavailable) as refused:
+            await put(store, make_message("evt-2"))
+        assert isinstance(refused.value.__cause__, OSError)
+    folder.unlink()
+    away.rename(folder)
+    await put(store, make_message("evt-2"))
+    await store.aclose()
+
+
+class TestLinked:
+    """A store whose URL names a link to its file: SQLite keeps the log beside the file."""
+
+    @pytest.fixture
+    async def store(self, tmp_path: Path) -> AsyncIterator[SqliteStore]:
+        """A store with one message."""
+        (tmp_path / "data").mkdir()
+        (tmp_path / "link.db").symlink_to(tmp_path / "data" / "real.db")
+        store = await open_store(f"sqlite:///{tmp_path / 'link.db'}", [KEY], is_simulated=False)
+        await put(store, make_message("evt-1"))
+        yield store
+        await store.aclose()
+
+    async def test_its_log_that_lost_its_name_takes_no_promise(self, store: SqliteStore, tmp_path: Path) -> None:
+        (tmp_path / "data" / "real.db-wal").unlink()
+        with pytest.raises(Unavailable):
+            await put(store, make_message("evt-2"))
+
+    async def test_a_link_that_leads_elsewhere_takes_no_promise(self, store: SqliteStore, tmp_path: Path) -> None:
+        (tmp_path / "link.db").unlink()
+        (tmp_path / "link.db").symlink_to(tmp_path / "data" / "other.db")
+        with pytest.raises(Unavailable):
+            await put(store, make_message("evt-2"))
+
+    async def test_no_new_store_is_made_where_only_its_log_is_left(
+        self, store: SqliteStore, tmp_path: Path
+    ) -> None:
+        (tmp_path / "data" / "real.db").unlink()
+        with pytest.raises(CannotStart, match=r"data/real\.db-wal is: put the store back"):
+            await open_store(f"sqlite:///{tmp_path / 'link.db'}", [KEY], is_simulated=False)
+        assert not (tmp_path / "data" / "real.db").exists()
+
+
+async def test_an_empty_file_beside_a_log_that_says_something_is_no_new_store(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    await put(store, make_message("evt-1"))
+    (tmp_path / "store.db").rename(tmp_path / "away.db")
+    (tmp_path / "store.db").touch()
+    with pytest.raises(CannotStart, match="put the store back"):
+        await open_store(f"sqlite:///{tmp_path / 'store.db'}", [KEY], is_simulated=False)
+    assert (tmp_path / "store.db-wal").stat().st_size > 0
