@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
-from urllib.parse import unquote, urlsplit
 
 import click
 import msgspec
@@ -106,11 +105,11 @@ class Asking(msgspec.Struct, frozen=True):
 
         What only looks must not make (and mark) a store where somebody has mistyped its name: `must_exist`.
         """
-        from gateway.storage import kind_of, open_store  # as above
+        from gateway.storage import has_store, kind_of, open_store  # as above
 
         settings = (loaded or self.load_for_store()).settings
         kind = kind_of(settings.store.url)
-        if must_exist and not self.has_store(settings.store.url):
+        if must_exist and not has_store(settings.store.url):
             raise CannotStart(f"there is no store at {settings.store.url} yet; `serve` or `token import` makes it")
         is_simulated = settings.zalo.is_simulated if kind is None else kind == "simulated"
         try:
@@ -120,16 +119,6 @@ class Asking(msgspec.Struct, frozen=True):
         except CannotStart as error:
             cure = next((cure for word, cure in _STORE_CURES.items() if word in error.detail), None)
             raise CannotStart(f"{error.detail}; {cure}") if cure is not None else error from None
-
-    def has_store(self, url: str) -> bool:
-        """True if something lies where the store is to be, be it a store or not."""
-        path = Path(unquote(urlsplit(url).path[1:]))
-        try:
-            return path.is_dir() or path.stat().st_size > 0
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True  # opening it says what is wrong
 
 
 class Group(click.Group):

@@ -84,9 +84,11 @@ def status(asking: Asking, is_json: bool) -> None:
     """
     loaded = asking.load_for_store()
 
+    from gateway.storage import has_store  # as in terminal.py: not for a completion
+
     async def look() -> list[dict[str, Any]]:
         names = loaded.settings.accounts
-        if not asking.has_store(loaded.settings.store.url):
+        if not has_store(loaded.settings.store.url):
             # Nothing was ever imported, and looking makes no store.
             return [_row(name, _told(name, None, moment, is_served=False)) for name in names]
         store = await asking.open_store(loaded)

@@ -228,6 +228,16 @@ def test_looking_makes_no_store(stage: Stage) -> None:
     assert not (stage.folder / "gateway.db").exists()
 
 
+@pytest.mark.parametrize(
+    "command", ["token status", "token rekey", "token import main", "messages list", "templates diff"]
+)
+def test_where_only_the_log_of_a_store_is_left_every_command_says_so(stage: Stage, command: str) -> None:
+    (stage.folder / "gateway.db-wal").write_bytes(b"what was written last")
+    grant = json.dumps(stage.simulator.ask("GET", "/__sim/credentials").body["grant"]).encode()
+    said(stage.command_here(*command.split(), given=grant), 2, "gateway.db-wal is: put the store back")
+    assert not (stage.folder / "gateway.db").exists()
+
+
 def test_json_is_all_that_is_printed(scene: Stage, gateway: Process, config: Path) -> None:
     gateway.post(order("c-json"))
     edited(config.parent / "mappings" / "order.paid.toml", ("data.total | vnd", "data.total | vdn"))
