@@ -13,8 +13,7 @@ from rich.markup import escape
 from gateway.core.delivery import Reason
 from gateway.core.errors import CannotOpen, CannotStart, clip
 from gateway.core.grant import SEALED, Grant, Trouble
-from gateway.core.grant_health import BY_ITSELF, REFRESH_LIFE, GrantHealth, cure_of_credentials, health_of
-from gateway.core.hold import Hold
+from gateway.core.grant_health import BY_ITSELF, REFRESH_LIFE, GrantHealth, cure_of_credentials, health_of, held
 from gateway.core.mapping_faults import nearest_to
 from gateway.core.renewal import is_overdue
 from gateway.grants import adopt
@@ -101,7 +100,7 @@ def status(asking: Asking, is_json: bool) -> None:
                     and hold.account in healths
                     and hold.covers(hold.account, None, "")
                 ):
-                    healths[hold.account] = _held(healths[hold.account], hold)
+                    healths[hold.account] = held(healths[hold.account], hold)
             return [_row(it, health) for it, health in healths.items()]
         finally:
             await store.aclose()
@@ -179,14 +178,6 @@ def _told(account: str, grant: Grant | CannotOpen | None, moment: datetime, *, i
     detail = "; ".join(it for it in (health.detail, remark) if it) or None
     cures = [it for it in (cure_of_that, health.cure) if it and not (cure_of_that and it == BY_ITSELF)]
     return msgspec.structs.replace(health, detail=detail, cure="; ".join(cures) or None)
-
-
-def _held(health: GrantHealth, hold: Hold) -> GrantHealth:
-    """With what Zalo says of the credentials beside the grant, such as that the app's secret is wrong."""
-    detail = "; ".join(it for it in ("Zalo refuses for want of credentials", health.detail) if it)
-    return msgspec.structs.replace(
-        health, health=hold.cause, detail=detail, since=hold.since, cure=health.cure or hold.cure
-    )
 
 
 def _unrenewed(grant: Grant, moment: datetime, *, is_served: bool) -> tuple[str | None, str | None]:

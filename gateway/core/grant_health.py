@@ -5,16 +5,18 @@ from typing import Final
 
 import msgspec
 
-from .grant import LOST, MISSING, REFUSED, REJECTED, SEALED, Grant, Trouble
+from .grant import DEAD, LOST, MISSING, REFUSED, REJECTED, SEALED, UNPROVEN, Grant, Trouble
+from .hold import Hold
 
 REFRESH_LIFE: Final = timedelta(days=90)
 BY_ITSELF: Final = "nothing to do: it is asked for again by itself"
 _OLD_CONSENT: Final = timedelta(days=60)
+_NEEDING_A_PERSON: Final = frozenset({DEAD, LOST, MISSING, SEALED, UNPROVEN})
 
 
 class GrantHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """`health` is `working`, `expired`, `rejected`, `missing`, `sealed`, the kind of trouble, or Zalo's word
-    that holds the account (`app-secret-invalid`); `cure` is null if none is needed.
+    """`health` is `working`, `expired`, `rejected`, `missing`, `sealed`, the kind of trouble, or, where none of these
+    needs a person, Zalo's word that holds the account (`app-secret-invalid`); `cure` is null if none is needed.
 
     `refresh_expires_at` is three months after the last refresh, as far as Zalo is understood.
     """
@@ -52,6 +54,24 @@ def health_of(account: str, grant: Grant | None, obstacle: Trouble | None, now: 
         detail=old_consent(grant, now) if trouble is None else trouble.detail,
         since=None if trouble is None else trouble.since,
         cure=None if trouble is None or (sends and grant.is_alive) else cure_of(trouble, account),
+    )
+
+
+def held(health: GrantHealth, hold: Hold) -> GrantHealth:
+    """With what Zalo says of the credentials beside the grant, such as that the app's secret is wrong.
+
+    Where the grant itself needs a person it is called by that; each of the two has to be cured.
+    """
+    said = f"Zalo takes nothing from this app ({hold.cause})"
+    mend = f"correct app_secret of account {hold.account}, and restart the gateway"
+    cures = (mend, None if health.cure == BY_ITSELF else health.cure)
+    is_ours = health.health in _NEEDING_A_PERSON
+    return msgspec.structs.replace(
+        health,
+        health=health.health if is_ours else hold.cause,
+        detail="; ".join(it for it in ((health.detail, said) if is_ours else (said, health.detail)) if it),
+        since=health.since if is_ours else hold.since,
+        cure="; ".join(it for it in cures if it),
     )
 
 
