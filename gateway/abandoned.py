@@ -49,14 +49,18 @@ class Abandoned:
             self._journal.drop(grant)
         return result
 
-    async def find_late(self, grant: Grant) -> Rotated | None:
-        """The new pair, which is on record now, if one lies in the journal although its answer was given up for lost."""
+    async def find_late(self, grant: Grant) -> RefreshResult | None:
+        """What was given up for lost and lies in the journal, which is on record now.
+
+        A new pair, whichever presentation it came to; any other answer only while it is the one to the only presentation.
+        """
         if grant.trouble is None or grant.trouble.kind not in (LOST, DEAD):
             return None
-        for heard in self._journal.late(grant):
-            result = self._issuer.read(heard, grant.refresh.value)
-            if not isinstance(result, Rotated):
-                continue
+        heard = [self._issuer.read(each, grant.refresh.value) for each in self._journal.late(grant)]
+        found: list[RefreshResult] = [each for each in heard if isinstance(each, Rotated)]
+        if grant.is_given_up and not isinstance(left := self._left(grant), Lost):
+            found.append(left)
+        for result in found:
             if await self._grants.save(grant.concluded(result, self._clock()), grant):
                 self._journal.drop(grant)
                 return result

@@ -175,6 +175,11 @@ class Grant(msgspec.Struct, frozen=True):
         return self.trouble is not None and self.trouble.kind == LOST and not self.trouble.is_final
 
     @property
+    def is_given_up(self) -> bool:
+        """True if it was presented once and counts as lost because no answer came in time: a late one may say otherwise."""
+        return self.is_lost and self.intent is not None and not self.intent.is_last
+
+    @property
     def is_asking(self) -> bool:
         """True if it is being presented as far as is on record: what became of it is not."""
         if self.intent is None:
@@ -203,14 +208,19 @@ class Grant(msgspec.Struct, frozen=True):
                 detail = f"{_LOST_TWICE if is_last else _LOST_ONCE} ({cause})"
                 return self.troubled(Trouble(LOST, detail, since, is_final=is_last))
             case Refused(detail):
-                before = trouble or Trouble(REFUSED, detail, now, is_final=False)
+                before = self._known_trouble or Trouble(REFUSED, detail, now, is_final=False)
                 refused = msgspec.structs.replace(before, refusals=before.refusals + 1, refused_at=now)
                 if before.kind == REFUSED:
                     refused = msgspec.structs.replace(refused, detail=detail)
                 return self.withdrawn(refused)
             case NotPresented():
-                return self.withdrawn(trouble)
+                return self.withdrawn(self._known_trouble)
         assert_never(result)
+
+    @property
+    def _known_trouble(self) -> Trouble | None:
+        """What is wrong with it once the answer is known, be it late: then nothing was lost."""
+        return None if self.is_given_up else self.trouble
 
     def withdrawn(self, trouble: Trouble | None) -> "Grant":
         """This generation after an intent that provably left it unspent."""

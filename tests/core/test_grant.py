@@ -5,7 +5,22 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from gateway.core.grant import UNPROVEN, AccessToken, Intent, RefreshToken, Rotated, Trouble, first_grant
+from gateway.core.grant import (
+    LOST,
+    REFUSED,
+    UNPROVEN,
+    AccessToken,
+    Grant,
+    Intent,
+    Lost,
+    NotPresented,
+    RefreshResult,
+    RefreshToken,
+    Rotated,
+    Trouble,
+    first_grant,
+)
+from gateway.core.grant import Refused as RefusedRefresh
 
 NOON = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -66,6 +81,41 @@ def test_a_new_pair_is_the_next_generation_and_nothing_of_the_old_one_is_kept() 
     assert (following.intent, following.presented, following.proven_at, following.trouble) == (None, 0, None, None)
     assert following.consented_at == GRANT.consented_at
     assert (GRANT.was_refreshed, following.was_refreshed) == (False, True)
+
+
+LOST_ONCE = GRANT.intended("us", NOON).concluded(Lost("never-recorded"), NOON)
+LAST = LOST_ONCE.intended("them", NOON + DAY)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "refusals"),
+    [(RefusedRefresh("busy", -14002), REFUSED, 1), (NotPresented("held-up"), None, 0)],
+)
+def test_a_late_answer_that_proves_it_unspent_ends_that_it_was_lost(
+    answer: RefreshResult, kind: str | None, refusals: int
+) -> None:
+    assert (LOST_ONCE.is_given_up, LOST_ONCE.is_alive) == (True, False)
+    known = LOST_ONCE.concluded(answer, NOON + DAY)
+    assert (known.presented, known.intent, known.is_alive, known.is_given_up) == (0, None, True, False)
+    assert (known.trouble and known.trouble.kind) == kind
+    assert (known.trouble.refusals if known.trouble else 0) == refusals
+    assert known.intended("us", NOON + DAY).intent == Intent("us", NOON + DAY, is_last=False)
+
+
+@pytest.mark.parametrize("answer", [RefusedRefresh("busy", -14002), NotPresented("held-up")])
+@pytest.mark.parametrize("before", [LAST, LAST.concluded(Lost("cut"), NOON + DAY)], ids=["asking", "given up"])
+def test_an_answer_to_the_last_chance_tells_nothing_of_the_first_presentation(
+    before: Grant, answer: RefreshResult
+) -> None:
+    known = before.concluded(answer, NOON + DAY)
+    assert not before.is_given_up
+    assert (known.presented, known.trouble is not None and known.trouble.kind) == (1, LOST)
+
+
+def test_that_a_late_answer_was_cut_changes_nothing_but_the_words() -> None:
+    again = LOST_ONCE.concluded(Lost("cut"), NOON + DAY)
+    assert again.trouble is not None
+    assert (again.presented, again.is_given_up, again.trouble.since) == (1, True, NOON)
 
 
 def test_every_change_has_a_version_of_its_own() -> None:

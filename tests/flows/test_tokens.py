@@ -356,6 +356,54 @@ async def test_an_answer_that_was_given_up_and_then_only_written_down_is_found_i
     assert (await in_vault(other)).trouble is None
 
 
+UNSPENT: list[RefreshResult] = [Refused("busy"), NotPresented("dns")]
+
+
+@pytest.mark.parametrize("answer", UNSPENT)
+async def test_a_late_answer_that_proves_the_token_unspent_is_no_loss(answer: RefreshResult) -> None:
+    house = await worn()
+    house.issuer.script = [answer]
+    opening = house.issuer.hold_back()
+    stalled = asyncio.create_task(fresh(house.tokens))
+    await settled()
+    other = await replica(house).open()
+    await asyncio.sleep((LEASE + LEASE_MARGIN).total_seconds())
+    await other.tokens.look()
+    assert (await in_vault(house)).is_given_up
+    opening.set()
+    await stalled
+    grant = await in_vault(house)
+    assert (grant.presented, grant.is_alive) == (0, True)
+    house.clock.turn(HOUR)
+    await fresh(other.tokens)
+    assert value(other.grants.usable("main")) == "access-3"
+    assert house.issuer.presented == ["refresh-1", "refresh-1"]
+
+
+async def test_a_refusal_that_was_given_up_and_then_only_written_down_is_found_in_the_journal() -> None:
+    house = await worn()
+    house.issuer.script = [Refused("busy")]
+    opening = house.issuer.hold_back()
+    stalled = asyncio.create_task(fresh(house.tokens))
+    await settled()
+    other = await replica(house).open()
+    await asyncio.sleep((LEASE + LEASE_MARGIN).total_seconds())
+    await other.tokens.look()
+    with house.store.failing("put_grant"):
+        opening.set()
+        await asyncio.sleep(0.6)
+        stalled.cancel()
+        for refreshing in house.tokens._refreshing.values():
+            refreshing.cancel()  # it dies before the store is well
+        await settled()
+    assert (await in_vault(other)).is_given_up
+    await other.tokens.look()
+    grant = await in_vault(other)
+    assert grant.trouble is not None
+    assert (grant.trouble.kind, grant.presented, grant.intent) == ("refused", 0, None)
+    assert house.issuer.presented == ["refresh-1"]
+
+
 async def test_a_person_s_new_grant_stands_whatever_the_old_chain_s_answer_was() -> None:
     house = await worn()
     opening = house.issuer.hold_back()

@@ -98,6 +98,7 @@ class Replicas(RuleBasedStateMachine):
         self.presented: dict[str, list[bool]] = {}
         self.ever_presented: dict[str, set[bool]] = {}
         self.owed: dict[str, int] = {}
+        self.refused: set[str] = set()
         self.is_cut_off = False
         self.pairs = 1
         self.tasks: list[set[asyncio.Task[Any]]] = [set() for _ in range(REPLICAS)]
@@ -267,6 +268,7 @@ class Replicas(RuleBasedStateMachine):
     def is_presented(self, question: Question) -> None:
         kinds = self.presented.setdefault(question.token, [])
         kinds.append(question.is_last)
+        self.refused.discard(question.token)
         self.ever_presented.setdefault(question.token, set()).add(question.is_last)
         if sorted(kinds) not in ([False], [True], [False, True]):
             self.wrongs.append(f"{question.token} was presented {kinds}")
@@ -306,10 +308,39 @@ class Replicas(RuleBasedStateMachine):
             # Zalo has said, or it is certain, that it is unspent: it may be presented again.
             self.presented[question.token].remove(question.is_last)
             answer = Refused("busy") if kind == "refused" else NotPresented("dns")
+            if kind == "refused":
+                self.refused.add(question.token)
         else:
             answer = Dead("dead") if kind == "dead" else Lost("cut")
         question.answer.set_result(answer)
         self.go(self.settle())
+
+    @rule(by=WHICH, replica=WHICH, fault=FAULTS, is_killed=st.booleans())
+    def a_refusal_comes_late(self, by: int, replica: int, fault: str, is_killed: bool) -> None:
+        self.a_token_s_life_goes_by(replica, "rotated", "", "", False)
+        self.the_store_is_well_and_everyone_has_time(5)
+        self.clock.turn(0.7 * TOKEN_LIFE)  # due, and far from a last chance
+        self.somebody_looks(replica)
+        for _ in range(2):
+            self.somebody_looks(by)
+            self.the_store_is_well_and_everyone_has_time(40)
+        while self.questions:
+            self.zalo_answers(0, "refused", fault)
+        if is_killed:
+            self.a_process_dies_and_another_takes_its_place(replica)
+        self.nothing_counts_as_lost_that_zalo_refused()
+
+    @precondition(lambda self: self.refused)
+    @rule()
+    def nothing_counts_as_lost_that_zalo_refused(self) -> None:
+        """Unless a last chance was taken, too: whose answer tells nothing of what went before it."""
+        for _ in range(2):
+            for replica in range(REPLICAS):
+                self.somebody_looks(replica)
+            self.the_store_is_well_and_everyone_has_time(5)
+        grant = self.store._grants["main"]
+        if grant.refresh.value in self.refused and True not in self.ever_presented[grant.refresh.value]:
+            assert grant.trouble is None or grant.trouble.kind != LOST
 
     @precondition(lambda self: self.owed)
     @rule()
