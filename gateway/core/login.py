@@ -136,8 +136,8 @@ def is_code(text: str) -> bool:
 def read_pasted(text: str) -> Callback | Unreadable:
     """The callback in the address of the page on which the browser landed, or in the bare code."""
     pasted = text.strip().strip("<>\"'`").strip().replace("&amp;", "&").replace("\\", "")
-    if "%3a%2f%2f" in pasted.lower():
-        pasted = unquote(pasted)
+    if "://" not in pasted and "%3a%2f%2f" in pasted.lower():
+        pasted = unquote(pasted)  # the whole address was encoded, and not only a parameter of it
     if "://" not in pasted and "?" not in pasted and "=" not in pasted.rstrip("="):
         is_meant = len(pasted) >= _LEAST_PASTED and is_code(pasted)
         return Callback(pasted, None, None) if is_meant else Unreadable("code", "unreadable")

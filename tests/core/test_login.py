@@ -1,6 +1,6 @@
 """What a browser brings back is read, whatever stands in the address; and the challenge is PKCE's."""
 
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 from hypothesis import given
@@ -116,6 +116,15 @@ def test_what_a_mail_or_a_shell_puts_around_an_address_does_not_matter() -> None
     address = f"https://x.example/cb?code=a-code&oa_id=2893352839501541173&state={STATE}"
     for text in (f"<{address}>", f'"{address}"', f"'{address}'", f"`{address}`", address.replace("&", "&amp;")):
         assert read_pasted(f" {text}\n") == READ
+
+
+@pytest.mark.parametrize("ref", ["https%3A%2F%2Foauth.zaloapp.com", "HTTPS%3a%2f%2fx.example%3Fcode%3Db"])
+def test_an_address_in_another_parameter_leaves_the_code_as_it_is(ref: str) -> None:
+    address = f"https://x.example/cb?code=a%2Bb%2Fc%26d%25&oa_id=2893352839501541173&state={STATE}&ref={ref}"
+    assert read_pasted(address) == Callback("a+b/c&d%", "2893352839501541173", STATE)
+    assert read_pasted(quote(address, safe="")) == read_pasted(address), (
+        "also where all of it is encoded once more"
+    )
 
 
 @pytest.mark.parametrize("code", ["a" * 16, "a-B_9" * 20, "YWJj" * 9 + "=", "YWI" * 9 + "=="])
