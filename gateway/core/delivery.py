@@ -295,13 +295,14 @@ _WAITED: Final[dict[Reason | None, tuple[Category, str]]] = {
 }
 
 
-def waited_too_long(reason: Reason | None) -> DeliveryError:
-    """Why a message whose time has passed, and which Zalo has said nothing of, was not sent before."""
+def waited_too_long(reason: Reason | None, *, has_passed: bool) -> DeliveryError:
+    """Why a message that Zalo has said nothing of was not sent while its time lasted, or, if that lasts, will not be."""
     category, what = _WAITED[reason]
+    passed = "passed" if has_passed else "would have passed"
     return DeliveryError(
         code="waited-too-long",
         category=category,
-        detail=f"its time passed while it waited for {what}",
+        detail=f"its time {passed} while it waited for {what}",
         permanent=True,
         advice=_OTHERWISE,
     )

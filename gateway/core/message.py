@@ -184,10 +184,14 @@ def has_heard_enough(message: Message) -> bool:
 
 
 def expired(message: Message, now: datetime) -> Message:
-    """The message after its time has passed; the error that it waited with is kept, or says what it waited for."""
+    """The message after its time has passed, or once what it waits for ends too late for it.
+
+    The error that it waited with is kept, or says what it waited for.
+    """
     state, error = target(message, Fact.EXPIRY), message.error
     if state is State.EXPIRED:
-        error = waited_too_long(message.reason) if error is None else given_up(error)
+        has_passed = now >= message.expires_at
+        error = waited_too_long(message.reason, has_passed=has_passed) if error is None else given_up(error)
     cause = None if message.reason is None else f"waited for {message.reason}"
     return changed(message, now, Fact.EXPIRY, state, cause=cause, error=error, reason=None, next_attempt_at=None)
 

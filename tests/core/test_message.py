@@ -449,6 +449,20 @@ def test_what_expires_before_zalo_was_asked_says_what_it_had_waited_for(reason: 
     assert after.timeline[-1].cause == (None if reason is None else f"waited for {reason}")
 
 
+@pytest.mark.parametrize(
+    ("early", "words"),
+    [
+        (timedelta(), "its time passed while it waited for more quota"),
+        (timedelta(seconds=1), "its time would have passed while it waited for more quota"),
+    ],
+)
+def test_what_could_only_go_too_late_is_not_said_to_have_waited_so_long(early: timedelta, words: str) -> None:
+    message = waiting(born(), reason=Reason.QUOTA, next_attempt_at=None)
+    error = expired(message, message.expires_at - early).error
+    assert error is not None
+    assert error.detail == words
+
+
 def test_what_zalo_had_said_is_kept_and_a_second_try_that_expires_has_no_error_of_its_own() -> None:
     deferred = concluded(begun(born()), 1, DEFERRED, NOON, next_attempt_at=NOON)
     assert expired(deferred, NOON + HOUR).error == given_up(DEFERRED.error)
