@@ -62,9 +62,8 @@ async def open_store(
         try:
             make_folder(path.parent)
             if is_new:
-                with suppress(
-                    OSError
-                ):  # SQLite says better what is wrong; its other files get the mode of this one
+                # Its other files get the mode of this one. What is wrong SQLite says better.
+                with suppress(OSError):
                     os.close(create(path, 0))
             writer = opened.enter_context(closing(connect(path, is_writer=True)))
             records = _prepare(writer, ring, is_simulated=is_simulated)
