@@ -1,7 +1,6 @@
 """One HTTP server on one address: uvicorn, with connections that look after themselves."""
 
 import asyncio
-import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -77,15 +76,6 @@ def bound(host: str, port: int) -> socket.socket:
         raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror}; choose another port") from error
     listening.listen(_BACKLOG)
     return listening
-
-
-def raise_descriptors() -> None:
-    """The process may have as many descriptors as the machine lets it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    except (ValueError, OSError):
-        return  # where "unlimited" is the limit and cannot be had, what there is must do
 
 
 def _shown(address: tuple[Any, ...]) -> tuple[str, int]:

@@ -4,13 +4,7 @@ uvicorn speaks HTTP; this counts bytes and looks at a clock.
 """
 
 import asyncio
-import resource
-import socket
-import struct
 from asyncio import TimerHandle
-from contextlib import suppress
-from fcntl import ioctl
-from termios import TIOCOUTQ
 from typing import Any, ClassVar, Final, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -18,6 +12,10 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.core.errors import GatewayError, InvalidRequest, TooLarge
 from gateway.http.doors import answer_of_error
+
+from .descriptors import room
+from .sockets import is_untaken, reset
+from .upgrading import without_upgrade
 
 # A request is here, whole, so long after its first byte or after the answer to the one before it, and the next one
 # begins so long after an answer, or the connection is closed. Longer than the 5 s after which common clients drop an
@@ -35,16 +33,7 @@ LEAVING_S: Final = 2.0
 MAX_HEAD: Final = 32 << 10
 # What is given to the parser at once: whatever is asked for in it is held at the same time, so it is small.
 PIECE: Final = 4 << 10
-# Descriptors that clients cannot have: they are for the store, for Zalo and for callbacks.
-RESERVED: Final = 256
 _SAMPLE_S: Final = 1.0  # between two looks at an answer that is not taken
-_RESET: Final = struct.pack("ii", 1, 0)
-
-
-def room() -> int:
-    """How many connections the process may have."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(soft - RESERVED, soft // 2) if soft != resource.RLIM_INFINITY else 1 << 20
 
 
 class Connection(HttpToolsProtocol):
@@ -59,6 +48,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self._since = 0.0  # the client has had the word since then
         self._is_whole = True  # whatever has begun to arrive has also ended
+        self._may_stay = True  # the connection, after the answer to the request that arrives
         self._unfinished = 0  # bytes since the last of them that got us further
         self._held = bytearray()  # read, and not yet looked at
         self._refusal: GatewayError | None = None  # our last word, once it is decided
@@ -115,6 +105,11 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
         self._since = self.loop.time()
 
+    def shutdown(self) -> None:
+        """No request is taken after the one that is under way."""
+        self._may_stay = False
+        super().shutdown()
+
     # -- what the parser tells --
 
     def on_message_begin(self) -> None:
@@ -131,6 +126,8 @@ class Connection(HttpToolsProtocol):
             return  # it is read once more, as one that does not ask for it
         super().on_headers_complete()
         self.cycle.transport = self._exit
+        # An answer that starts before its request is whole says that it is the last: nobody waits for the rest.
+        self._may_stay, self.cycle.keep_alive = self.cycle.keep_alive, False
         self.headers = []  # the request has its own: a trailer is not a header, and nobody asks for it
 
     def on_body(self, body: bytes) -> None:
@@ -145,6 +142,8 @@ class Connection(HttpToolsProtocol):
             return
         self._is_whole = True
         super().on_message_complete()
+        if not self.cycle.response_started:
+            self.cycle.keep_alive = self._may_stay
 
     # -- requests and answers --
 
@@ -161,9 +160,6 @@ class Connection(HttpToolsProtocol):
             self._start_asgi_task(*self.pipeline.pop())
         elif self._refusal is not None:
             self._refuse_now(self._refusal)
-            return
-        elif not self._is_whole and self.cycle.scope is self.scope:
-            self.leave()  # answered before it was here, whole: nobody waits for the rest
             return
         if self._refusal is None:
             self.flow.resume_reading()
@@ -217,18 +213,11 @@ class Connection(HttpToolsProtocol):
 
         The old one takes no body of a request that asks, and some clients ask in every first request, with a body.
         """
-        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
-        for name, value in self.headers:
-            if name == b"connection":
-                value = b", ".join(
-                    it for it in value.split(b",") if it.strip().lower() in (b"close", b"keep-alive")
-                )
-            if name not in (b"upgrade", b"http2-settings"):
-                lines.append(name + b": " + value)
+        line = b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
         self.parser = HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._unfinished = 0
-        return b"\r\n".join(lines) + b"\r\n\r\n"
+        return without_upgrade(line, self.headers)
 
     def _refuse(self, error: GatewayError) -> None:
         """This is our last word, once every whole request that came before has its answer."""
@@ -265,8 +254,8 @@ class Connection(HttpToolsProtocol):
         due = self._due(now)
         if due > now:
             self._timer = self.loop.call_later(due - now, self._look)
-        elif self.transport.get_write_buffer_size() or self._is_untaken():
-            self._reset()
+        elif self.transport.get_write_buffer_size() or is_untaken(self.transport):
+            reset(self.transport)
         else:
             self.transport.abort()
 
@@ -288,18 +277,6 @@ class Connection(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = self.loop.call_later(delay_s, self._look)
-
-    def _is_untaken(self) -> bool:
-        """The kernel holds something that the client has not taken in all the time it had."""
-        with suppress(OSError):  # a system that does not tell
-            queued = ioctl(self.transport.get_extra_info("socket").fileno(), TIOCOUTQ, bytes(4))
-            return any(queued)
-        return False
-
-    def _reset(self) -> None:
-        # Else the kernel would go on offering the rest of the answer, for minutes and from its own memory.
-        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self.transport.abort()
 
 
 class _Exit:

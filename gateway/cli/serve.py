@@ -23,7 +23,8 @@ from gateway.telemetry import Telemetry, quiet_libraries
 from gateway.wiring import now, running
 from gateway.zalo.oauth import read_grant
 
-from .listener import Listener, bound, raise_descriptors
+from .descriptors import raise_descriptors
+from .listener import Listener, bound
 from .simulated import caller_key, load_simulated
 from .terminal import Asking, err, out, pretty, with_config
 

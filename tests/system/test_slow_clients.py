@@ -219,9 +219,67 @@ def test_an_answer_that_comes_before_the_body_is_not_lost_with_it(
         connection.sendall(head + JSON + connection_header + b"Content-Length: 8000000\r\n\r\n" + b" " * 100_000)
         for _ in range(79):
             connection.sendall(b" " * 100_000)
-        problem(answers(connection)[0], status, code)
+        (answer,) = answers(connection)
+        problem(answer, status, code)
+        assert answer.headers["connection"] == "close"
         if connection_header:
             assert rest(connection) == b""
+
+
+STRANGER = POST.replace(b"Bearer ", b"Bearer x")
+EARLY = {
+    "no key": (STRANGER, 100, 401),
+    "method": (POST.replace(b"POST", b"PUT"), 100, 405),
+    "method of a read": (POST.replace(b"events", b"messages"), 100, 405),
+    "no path": (POST.replace(b"/v1/events", b"/webhooks/zalo/nobody"), 100, 404),
+    "size": (POST + JSON, 8_000_000, 413),
+}
+
+
+@pytest.mark.parametrize(("head", "size", "status"), EARLY.values(), ids=EARLY)
+def test_an_answer_before_the_body_says_that_the_connection_ends(
+    gateway: Process, head: bytes, size: int, status: int
+) -> None:
+    """Else the client would send its next request on it, and lose that one."""
+    with connected(gateway) as connection:
+        connection.sendall(head + b"Content-Length: %d\r\n\r\n" % size)
+        (answer,) = answers(connection)
+        assert (answer.status, answer.headers.get("connection")) == (status, "close")
+        assert rest(connection) == b""
+
+
+@pytest.mark.parametrize(("head", "status"), [(STRANGER, 401), (POST.replace(b"POST", b"PUT"), 405)])
+def test_a_refused_request_that_is_whole_keeps_its_connection(gateway: Process, head: bytes, status: int) -> None:
+    with connected(gateway) as connection:
+        for _ in range(2):
+            connection.sendall(whole(order("refused"), head))
+            (answer,) = answers(connection)
+            assert (answer.status, answer.headers.get("connection")) == (status, None)
+
+
+async def test_a_request_that_arrives_while_we_end_is_answered_as_the_last() -> None:
+    has_begun = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        has_begun.set()
+        while (await receive()).get("more_body"):
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    listening = bound("127.0.0.1", 0)
+    listener = Listener(app, listening)
+    serving = listener.serving()
+    await serving.__aenter__()
+    reader, writer = await asyncio.open_connection(*listening.getsockname())
+    writer.write(POST + b"Content-Length: 4\r\n\r\n")
+    await has_begun.wait()
+    ending = asyncio.create_task(serving.__aexit__(None, None, None))
+    await asyncio.to_thread(eventually, lambda: listening.fileno() == -1)
+    writer.write(b"body")
+    assert b"connection: close" in await asyncio.wait_for(reader.read(), REQUEST_S / 2)
+    writer.close()
+    await ending
 
 
 # -- descriptors --
