@@ -20,7 +20,7 @@ from gateway.core.view import EventView
 from gateway.storage import open_store
 
 from .messages import print_timeline
-from .serve import authorise, serving, simulating, uvloop_runner
+from .serve import serving, simulating, uvloop_runner
 from .simulated import caller_key, load_simulated
 from .terminal import Asking, err, fail, out, pretty, with_config, with_json
 
@@ -154,13 +154,11 @@ async def _demonstrate(asking: Asking, folder: Path, tell: Tell) -> list[Act]:
             out.print(f"simulator on {simulator_url}, store in a temporary folder", style="faint", markup=False)
         store = await open_store(loaded.settings.store.url, loaded.settings.sealing_keys(), is_simulated=True)
         try:
-            await authorise(loaded, store, simulated)
-            async with serving(loaded, store, log_level="error") as served:
-                simulated.webhook_to(served.webhook)
+            async with serving(loaded, store, log_level="error", simulated=simulated) as url:
                 if tell is _aloud:
-                    out.print(f"listening on {served.url}", style="faint")
+                    out.print(f"listening on {url}", style="faint")
                 for number, scene in enumerate(scenes(phones), 1):
-                    played.append(await _play(number, scene, served.url))
+                    played.append(await _play(number, scene, url))
                     tell(number, played[-1])
         finally:
             await store.aclose()

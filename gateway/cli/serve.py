@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
-from typing import NamedTuple
 
 import click
 import uvloop
@@ -29,13 +28,6 @@ from .simulated import caller_key, load_simulated
 from .terminal import Asking, err, out, pretty, with_config
 
 
-class Served(NamedTuple):
-    """Where a gateway answers, and where Zalo calls its first account's webhook."""
-
-    url: str
-    webhook: str
-
-
 @asynccontextmanager
 async def simulating(port: int = 0, *, is_realistic: bool = False) -> AsyncIterator[tuple[Simulator, str]]:
     """A simulator that answers at the URL that comes with it."""
@@ -49,16 +41,23 @@ async def simulating(port: int = 0, *, is_realistic: bool = False) -> AsyncItera
 
 
 @asynccontextmanager
-async def serving(loaded: Loaded, store: SqliteStore, *, log_level: str) -> AsyncIterator[Served]:
-    """A gateway that answers where that says, and has drained after the context."""
+async def serving(
+    loaded: Loaded, store: SqliteStore, *, log_level: str, simulated: Simulator | None = None
+) -> AsyncIterator[str]:
+    """A gateway that answers at the URL that comes with it, and has drained after the context.
+
+    Where a simulator is given, it has authorised the gateway, and calls the first account's webhook.
+    """
     telemetry = Telemetry(level=log_level)
     server = loaded.settings.server
     async with AsyncExitStack() as stack:
-        # Before anything runs: a gateway without a door must not begin to send.
+        # Before anything else: a gateway without a door must neither begin to send nor take a grant from one that has.
         door = stack.enter_context(closing(bound(server.host, server.port)))
         public = (
             stack.enter_context(closing(bound(server.host, server.public_port))) if server.public_port else None
         )
+        if simulated is not None:
+            await _authorise(loaded, store, simulated)
         gateway = await stack.enter_async_context(running(loaded, telemetry, store))
         listener = facing_zalo = Listener(gateway.app, door)
         if gateway.public_app is not None and public is not None:
@@ -72,8 +71,9 @@ async def serving(loaded: Loaded, store: SqliteStore, *, log_level: str) -> Asyn
         telemetry.fact("listening", url=listener.url)
         gc.collect()
         gc.freeze()  # what is here now stays: looking through it again and again would cost each message its share
-        webhook = f"{facing_zalo.url}/webhooks/zalo/{next(iter(loaded.settings.accounts))}"
-        yield Served(listener.url, webhook)
+        if simulated is not None:
+            simulated.webhook_to(f"{facing_zalo.url}/webhooks/zalo/{next(iter(loaded.settings.accounts))}")
+        yield listener.url
 
 
 @contextmanager
@@ -87,8 +87,13 @@ def _calling_on(number: signal.Signals, callback: Callable[[], None]) -> Iterato
         loop.add_signal_handler(number, lambda: None)  # not its default, which would end the process
 
 
-async def authorise(loaded: Loaded, store: SqliteStore, simulated: Simulator) -> None:
-    """Every account has a fresh grant of the simulator's."""
+async def _authorise(loaded: Loaded, store: SqliteStore, simulated: Simulator) -> None:
+    """Every account has a fresh grant of the simulator's; raises CannotStart where another gateway uses the old ones."""
+    if store.is_served:
+        raise CannotStart(
+            f"another gateway serves on the simulated store {loaded.settings.store.url}, and a new simulator would "
+            "end its grant: stop it first, or set another store.url"
+        )
     for account in loaded.settings.accounts:
         grant = simulated.credentials()["grant"]
         pair = read_grant(200, pretty(grant).encode(), "")
@@ -128,10 +133,11 @@ async def _serve(asking: Asking, log_level: str) -> None:
         settings.sealing_keys(),
         is_simulated=settings.zalo.is_simulated,
         told=settings.told(),
+        serves=True,
     )
     try:
-        async with serving(loaded, store, log_level=log_level) as served:
-            out.print(f"listening on {served.url}", markup=False)
+        async with serving(loaded, store, log_level=log_level) as url:
+            out.print(f"listening on {url}", markup=False)
             await _stop_signal()
     finally:
         await store.aclose()
@@ -142,16 +148,14 @@ async def _serve_simulated(asking: Asking, log_level: str) -> None:
         loaded = load_simulated(asking.config, simulated.credentials(), simulator_url)
         settings = loaded.settings
         store = await open_store(
-            settings.store.url, settings.sealing_keys(), is_simulated=True, told=settings.told()
+            settings.store.url, settings.sealing_keys(), is_simulated=True, told=settings.told(), serves=True
         )
         try:
-            await authorise(loaded, store, simulated)
-            async with serving(loaded, store, log_level=log_level) as served:
-                simulated.webhook_to(served.webhook)
+            async with serving(loaded, store, log_level=log_level, simulated=simulated) as url:
                 out.print(f"simulator on {simulator_url}", markup=False)
                 for caller in settings.callers:
                     out.print(f"caller {caller}: Authorization: Bearer {caller_key(caller)}", markup=False)
-                out.print(f"listening on {served.url}", markup=False)
+                out.print(f"listening on {url}", markup=False)
                 await _stop_signal()
         finally:
             await store.aclose()

@@ -92,7 +92,7 @@ def status(asking: Asking, is_json: bool) -> None:
             return [_row(name, _told(name, None, moment, is_served=False)) for name in names]
         store = await asking.open_store(loaded)
         try:
-            is_served = not store.is_alone
+            is_served = store.is_served
             healths = {it: _told(it, await _grant(store, it), moment, is_served=is_served) for it in names}
             for hold in await store.holds():
                 if (

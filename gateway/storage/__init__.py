@@ -49,11 +49,13 @@ async def open_store(
     *,
     is_simulated: bool,
     told: Collection[str] = (),
+    serves: bool = False,
     max_orphans: int = MAX_ORPHANS,
 ) -> SqliteStore:
     """The store at `url`, made if it is not there; raises CannotStart with the cure.
 
-    `told` are the callers that have a callback: theirs is stored with every change of a message's status.
+    `told` are the callers that have a callback: theirs is stored with every change of a message's status. A process
+    that `serves` is known to the others as a gateway.
     """
     path = _path(url)
     ring = KeyRing(keys)
@@ -69,7 +71,7 @@ async def open_store(
             records = _prepare(writer, ring, is_simulated=is_simulated)
             lookups, lists = (opened.enter_context(closing(connect(path, is_writer=False))) for _ in range(2))
             names = Names(path)
-            owners = Owners(path.with_name(path.name + ".owners"), ring.key_ids)
+            owners = Owners(path.with_name(path.name + ".owners"), ring.key_ids, serves=serves)
         except sqlite3.Error as error:
             raise CannotStart(f"the store {path} cannot be used: {error}") from error
         except OSError as error:

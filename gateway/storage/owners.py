@@ -15,12 +15,13 @@ from typing import Final
 from .private import create, make_folder
 
 _SUFFIX: Final = ".lock"
+_SERVES: Final = "\nserves"
 
 
 class Owners:
-    """This process's name among those that use the store, its keys (it seals under the first), and whether another one lives."""
+    """This process's name among those that use the store, its keys (it seals under the first), and what the others do."""
 
-    def __init__(self, directory: Path, key_ids: Sequence[str] = ()) -> None:
+    def __init__(self, directory: Path, key_ids: Sequence[str] = (), *, serves: bool = False) -> None:
         make_folder(directory)
         self._directory = directory
         self.name = f"{os.getpid()}-{secrets.token_hex(6)}"
@@ -28,7 +29,7 @@ class Owners:
         draft = directory / f".{self.name}"
         self._file = os.fdopen(create(draft), "w")
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._file.write(" ".join(key_ids))
+        self._file.write(" ".join(key_ids) + (_SERVES if serves else ""))
         self._file.flush()
         draft.rename(self._path(self.name))
         self._others()
@@ -48,24 +49,27 @@ class Owners:
         return True
 
     @property
-    def is_alone(self) -> bool:
-        """True if no other living process uses the store."""
-        return not self._others()
+    def is_served(self) -> bool:
+        """True if another living process is a gateway, as far as is known."""
+        return any(it.endswith(_SERVES) for it in self._told().values())
 
     def sealing_otherwise(self, key_id: str) -> list[str]:
         """The names of the living processes that do not seal under this key, as far as is known."""
-        found = []
-        for name in self._others():
-            with suppress(OSError):
-                if self._path(name).read_text().split()[:1] != [key_id]:
-                    found.append(name)
-        return found
+        return [name for name, it in self._told().items() if it.split()[:1] != [key_id]]
 
     def close(self) -> None:
         """This process no longer counts as alive."""
         with suppress(OSError):
             self._path(self.name).unlink()
         self._file.close()
+
+    def _told(self) -> dict[str, str]:
+        """What the other processes that live have written of themselves, by their names."""
+        told = {}
+        for name in self._others():
+            with suppress(OSError):
+                told[name] = self._path(name).read_text()
+        return told
 
     def _others(self) -> list[str]:
         """The names of the other processes that live; what dead ones left behind is removed."""

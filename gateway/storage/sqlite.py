@@ -64,9 +64,9 @@ class SqliteStore(SqliteOutbox):
         return self._owners.name
 
     @property
-    def is_alone(self) -> bool:
-        """True if no other living process uses the store."""
-        return self._owners.is_alone
+    def is_served(self) -> bool:
+        """True if another living process is a gateway on the store."""
+        return self._owners.is_served
 
     # -- messages --
 

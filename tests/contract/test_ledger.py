@@ -490,4 +490,4 @@ async def test_what_was_begun_before_it_was_closed_is_done(store: Store) -> None
 
 def test_every_operation_of_the_ports_is_among_them(store: Store) -> None:
     public = {name for name in dir(type(store)) if not name.startswith("_")}
-    assert public - {"owner", "aclose", "is_alone", "is_down", "is_gone", "rekey"} == set(OPERATIONS)
+    assert public - {"owner", "aclose", "is_served", "is_down", "is_gone", "rekey"} == set(OPERATIONS)

@@ -42,6 +42,17 @@ def test_one_that_lives_is_not_dead_for_itself_nor_for_others(tmp_path: Path) ->
     one.close()
 
 
+def test_a_gateway_is_known_to_the_others_for_as_long_as_it_lives(tmp_path: Path) -> None:
+    command, gateway = Owners(tmp_path, ["one", "two"]), Owners(tmp_path, ["one", "two"], serves=True)
+    assert (command.is_served, gateway.is_served) == (True, False)
+    assert command.sealing_otherwise("one") == []
+    other = Owners(tmp_path)
+    gateway.close()
+    assert not command.is_served
+    for owner in (command, other):
+        owner.close()
+
+
 def test_no_two_have_one_name(tmp_path: Path) -> None:
     owners = [Owners(tmp_path) for _ in range(20)]
     assert len({owner.name for owner in owners}) == 20

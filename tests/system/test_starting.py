@@ -1,6 +1,7 @@
 """`serve` and `demo` from the shell: why a gateway does not start, and what it takes to try one."""
 
 import base64
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.storage.owners import Owners
 from tests.system.commands import edited, run, said
 from tests.system.stage import ROOT, Process, Speaker, Stage, eventually, order
 from tests.transport.fault_server import closed_port
@@ -117,6 +119,46 @@ def test_a_simulated_store_opens_for_every_command_whatever_is_set(config: Path,
         process.terminate()
         assert process.wait(20) == 0
         process.stdout.close()
+
+
+def shown_generation(config: Path) -> int:
+    (row,) = json.loads(run("--config", str(config), "token", "status", "--json").stdout)
+    generation: int = row["generation"]
+    return generation
+
+
+@pytest.mark.parametrize(
+    ("is_same_port", "words"), [(True, "choose another port"), (False, "another gateway serves")]
+)
+def test_a_second_gateway_with_a_simulator_leaves_the_first_ones_grant_alone(
+    config: Path, is_same_port: bool, words: str
+) -> None:
+    """Neither where it has no door nor where it has one of its own on the same store."""
+    edited(config, ("port = 8080", "port = 0"), ("sqlite:///var", f"sqlite:///{config.parent}/var"))
+    arguments = ["--config", str(config), "serve", "--simulator"]
+    first = Process(arguments, config.parent / "log")
+    try:
+        if is_same_port:
+            edited(config, ("port = 0", f"port = {first.url.rpartition(':')[2]}"))
+        generation = shown_generation(config)
+        said(run(*arguments), 2, words)
+        assert shown_generation(config) == generation
+        assert first.ask("POST", "/v1/events", order("s-first"), "simulator-checkout").body["status"] == "sent"
+    finally:
+        assert first.stop() == 0
+
+
+def test_neither_a_command_nor_the_one_before_keeps_a_gateway_with_a_simulator_from_starting(config: Path) -> None:
+    edited(config, ("port = 8080", "port = 0"), ("sqlite:///var", f"sqlite:///{config.parent}/var"))
+    using = Owners(config.parent / "var" / "gateway.db.owners")
+    for event_id in ("s-once", "s-again"):
+        gateway = Process(["--config", str(config), "serve", "--simulator"], config.parent / "log")
+        try:
+            answer = gateway.ask("POST", "/v1/events", order(event_id), "simulator-checkout")
+        finally:
+            assert gateway.stop() == 0
+        assert answer.body["status"] == "sent"
+    using.close()
 
 
 def test_demo_shows_what_becomes_of_events_and_leaves_nothing_behind(tmp_path: Path) -> None:
