@@ -41,8 +41,8 @@ def make_app(doors: Doors, *, has_public_door: bool) -> Litestar:
 
 
 def make_public_app(doors: Doors) -> Litestar:
-    """The door that may face the internet: only what Zalo calls, and whom it sends."""
-    return _app(doors, _public_handlers(doors))
+    """The door that may face the internet: only what Zalo calls, and whom it sends; no key is told from another."""
+    return _app(doors, _public_handlers(doors), asks_for_keys=False)
 
 
 def _public_handlers(doors: Doors) -> list[ControllerRouterHandler]:
@@ -59,12 +59,13 @@ def _schema_handler() -> Any:
     return schema
 
 
-def _app(doors: Doors, routes: Sequence[ControllerRouterHandler]) -> Litestar:
+def _app(doors: Doors, routes: Sequence[ControllerRouterHandler], *, asks_for_keys: bool = True) -> Litestar:
     def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-        try:
-            doors.check_key(request.scope)
-        except Unauthenticated as unknown:
-            return _response(answer_of_error(unknown))
+        if asks_for_keys:
+            try:
+                doors.check_key(request.scope)
+            except Unauthenticated as unknown:
+                return _response(answer_of_error(unknown))
         if isinstance(error, MethodNotAllowedException):
             refusal = MethodNotAllowed("this path does not take that method")
             return _response(

@@ -299,6 +299,7 @@ def test_a_public_door_has_only_what_zalo_calls(stage: Stage) -> None:
         assert public.ask("GET", "/livez").status == 200
         assert gateway.ask("GET", "/livez").status == 404
         for path in ("/v1/messages", "/metrics", "/readyz", "/schema/openapi.json"):
-            problem(public.ask("GET", path, key=KEYS["platform"]), 404, "not-found")
+            for method, key in (("GET", KEYS["platform"]), ("GET", "wrong"), ("OPTIONS", None), ("POST", None)):
+                problem(public.ask(method, path, key=key), 404, "not-found")
         problem(public.ask("POST", "/webhooks/zalo/main", {"a": 1}), 401, "unauthenticated")
         problem(gateway.ask("POST", "/webhooks/zalo/main", {"a": 1}), 404, "not-found")
