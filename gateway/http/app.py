@@ -75,6 +75,10 @@ def _app(doors: Doors, routes: Sequence[ControllerRouterHandler], *, asks_for_ke
             return _response(answer_of_error(NotFound("there is no such path")))
         return _response(answer_of_error(InvalidRequest("a parameter of the call cannot be read")))
 
+    async def before_request(request: Request[Any, Any, Any]) -> None:
+        if request.method == "OPTIONS":  # which no handler of ours answers
+            doors.check_key(request.scope)
+
     def on_error(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         return _response(answer_of(error, doors.observer))
 
@@ -82,6 +86,7 @@ def _app(doors: Doors, routes: Sequence[ControllerRouterHandler], *, asks_for_ke
         route_handlers=routes,
         logging_config=None,  # the process's logging is telemetry's
         openapi_config=None,  # ours is made by http/openapi.py, which knows the raw handlers too
+        before_request=before_request,
         exception_handlers={
             HTTPException: on_http_error,
             Exception: on_error,

@@ -160,6 +160,26 @@ def test_below_v1_whoever_calls_is_asked_for_a_key_first(
 
 
 @pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/messages", "GET, OPTIONS"),
+        ("/v1/messages/x", "GET, OPTIONS"),
+        ("/v1/messages/x/cancel", "OPTIONS, POST"),
+        ("/v1/accounts", "GET, OPTIONS"),
+        ("/v1/mappings", "GET, OPTIONS"),
+    ],
+)
+def test_below_v1_also_who_asks_for_the_methods_is_asked_for_a_key(
+    gateway: Process, path: str, allowed: str
+) -> None:
+    for key in (None, "wrong"):
+        problem(gateway.ask("OPTIONS", path, key=key), 401, "unauthenticated")
+    answer = gateway.ask("OPTIONS", path, key=KEYS["checkout"])
+    assert (answer.status, answer.headers["allow"]) == (204, allowed)
+    assert gateway.ask("OPTIONS", "/livez").status == 204
+
+
+@pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
         ("GET", "/v1/events", "POST"),
