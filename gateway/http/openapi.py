@@ -15,6 +15,7 @@ from gateway.orders import Report
 from . import openapi_callbacks
 from .accounts import AccountList, AccountView, Pause
 from .batches import BatchView
+from .health import Readiness
 from .mappings import MappingsView
 from .openapi_accounts import account_paths
 from .openapi_orders import order_paths
@@ -40,6 +41,7 @@ def document() -> dict[str, Any]:
         [
             *(MessageView, MessageWithTimeline, MessagePage, BatchView, MappingsView, Preview, Problem),
             *(AccountList, AccountView, Pause),
+            Readiness,
             *(Noted, Settlement, OrderToMany, Count, Report),
             *openapi_callbacks.SHAPES,
         ],
@@ -75,7 +77,7 @@ def document() -> dict[str, Any]:
             "/v1/mappings": {"get": _list_mappings()},
             "/webhooks/zalo/{account}": {"post": _webhook()},
             "/oauth/zalo/callback": {"get": _callback()},
-            "/livez": {"get": _probe("livez", "The process answers")},
+            "/livez": {"get": _probe("livez", "The process answers", status={"const": "ok"})},
             "/readyz": {"get": _readyz()},
             "/metrics": {"get": _metrics()},
             "/schema/openapi.json": {"get": _probe("schema", "This document")},
@@ -224,7 +226,10 @@ def _webhook() -> dict[str, Any]:
         ],
         "requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}},
         "responses": {
-            "200": {"description": "Stored, or Zalo's empty probe"},
+            "200": {
+                "description": "Stored, or Zalo's empty probe: an empty object",
+                "content": {"application/json": {"schema": {"type": "object", "maxProperties": 0}}},
+            },
             **refusals(401, 404, 405, 413, 503),
         },
     }
@@ -259,10 +264,16 @@ def _callback() -> dict[str, Any]:
 
 
 def _readyz() -> dict[str, Any]:
+    told = json_body("Readiness")
     return {
-        **_probe("readyz", "Events can be accepted"),
+        "tags": ["health"],
+        "operationId": "readyz",
+        "summary": "Events can be accepted",
         "parameters": [parameter("verbose", "query", "Given at all: list each check")],
-        "responses": {"200": {"description": "Events can be accepted"}, "503": {"description": "They cannot"}},
+        "responses": {
+            "200": {"description": "Events can be accepted", **told},
+            "503": {"description": "They cannot", **told},
+        },
     }
 
 
@@ -277,12 +288,11 @@ def _metrics() -> dict[str, Any]:
     }
 
 
-def _probe(name: str, summary: str) -> dict[str, Any]:
+def _probe(name: str, summary: str, **told: Any) -> dict[str, Any]:
+    schema = {"type": "object", **({"required": list(told), "properties": told} if told else {})}
     return {
         "tags": ["health"],
         "operationId": name,
         "summary": summary,
-        "responses": {
-            "200": {"description": summary, "content": {"application/json": {"schema": {"type": "object"}}}}
-        },
+        "responses": {"200": {"description": summary, "content": {"application/json": {"schema": schema}}}},
     }

@@ -73,7 +73,8 @@ def test_an_operation_is_whole(path: str, method: str, operation: Any) -> None:
     for status, response in operation["responses"].items():
         assert re.fullmatch(r"[2-5]\d\d", status)
         assert response["description"], (path, method, status)
-        for content in response.get("content", {}).values():
+        assert response["content"], (path, method, status)
+        for content in response["content"].values():
             assert content["schema"]
 
 

@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.http.health import Readiness
 from tests.system.stage import Process, Stage, eventually, order
 
 pytestmark = pytest.mark.system
@@ -67,6 +69,7 @@ def test_alive_says_no_more_than_that(gateway: Process) -> None:
 def test_ready_lists_its_checks_only_when_asked(gateway: Process) -> None:
     assert gateway.ask("GET", "/readyz").body == {"status": "ok"}
     told = gateway.ask("GET", "/readyz?verbose").body
+    assert msgspec.to_builtins(msgspec.convert(told, Readiness)) == told, "it is what is described"
     assert told["status"] == "ok"
     assert {check["check"]: check["status"] for check in told["checks"]} == {
         "store": "ok",
