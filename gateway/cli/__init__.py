@@ -26,7 +26,7 @@ _ROOMS: Final = {
     "check": ("check", "Find every fault in configuration and mappings."),
     "preview": ("check", "Print what Zalo would get for an event."),
     "key": ("keys", "Caller keys: new."),
-    "token": ("token", "The grant of each account: import, status."),
+    "token": ("token", "The grant of each account: login, import, status, rekey."),
     "templates": ("templates", "Zalo's definitions of the templates: pull, diff."),
     "messages": ("messages", "Messages in the store: list, show, cancel, resend, settle."),
     "openapi": ("openapi", "Print the description of the HTTP interface."),

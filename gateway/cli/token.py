@@ -1,4 +1,4 @@
-"""`token import`, `token status` and `token rekey`: the OAuth grant of each account, and the keys that seal it."""
+"""`token login`, `import`, `status` and `rekey`: the OAuth grant of each account, and the keys that seal it."""
 
 import asyncio
 import sys
