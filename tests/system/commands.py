@@ -5,6 +5,7 @@ import io
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -12,10 +13,12 @@ import sys
 import termios
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from tests.system.stage import ROOT
 
 Done = subprocess.CompletedProcess[bytes]
+_PATIENCE_S: Final = 10.0
 
 
 def run(
@@ -87,7 +90,10 @@ def on_terminal(
     environment: Mapping[str, str] | None = None,
     interrupt_at: bytes | None = None,
 ) -> Shown:
-    """What the command shows on a terminal so wide; interrupted (Ctrl-C) once it has shown that, if given."""
+    """What the command shows on a terminal so wide; interrupted (Ctrl-C) once it has shown that, if given.
+
+    And once more where nothing comes of it: a signal between the look for one and the reading of a line is seen after it.
+    """
     outer, inner = pty.openpty()
     fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     process = subprocess.Popen(
@@ -102,7 +108,10 @@ def on_terminal(
     os.close(inner)
     seen = b""
     with process, io.FileIO(outer) as screen:
+        is_interrupted = False
         while True:
+            while is_interrupted and not select.select([screen], [], [], _PATIENCE_S)[0]:
+                process.send_signal(signal.SIGINT)
             try:
                 more = screen.read(65536)
             except OSError:  # so Linux says that nobody is there any more
@@ -112,7 +121,7 @@ def on_terminal(
             seen += more
             if interrupt_at is not None and interrupt_at in seen:
                 process.send_signal(signal.SIGINT)
-                interrupt_at = None
+                interrupt_at, is_interrupted = None, True
     shown = Shown(seen.decode())
     shown.code = process.wait(60)
     return shown
