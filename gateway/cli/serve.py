@@ -1,7 +1,6 @@
 """`serve` and `simulator`: the processes that stay."""
 
 import asyncio
-import contextlib
 import gc
 import os
 import signal
@@ -136,9 +135,10 @@ async def _serve(asking: Asking, log_level: str) -> None:
         serves=True,
     )
     try:
-        async with serving(loaded, store, log_level=log_level) as url:
-            out.print(f"listening on {url}", markup=False)
-            await _stop_signal()
+        with _stop_signal() as stopped:
+            async with serving(loaded, store, log_level=log_level) as url:
+                out.print(f"listening on {url}", markup=False)
+                await stopped.wait()
     finally:
         await store.aclose()
 
@@ -151,12 +151,13 @@ async def _serve_simulated(asking: Asking, log_level: str) -> None:
             settings.store.url, settings.sealing_keys(), is_simulated=True, told=settings.told(), serves=True
         )
         try:
-            async with serving(loaded, store, log_level=log_level, simulated=simulated) as url:
-                out.print(f"simulator on {simulator_url}", markup=False)
-                for caller in settings.callers:
-                    out.print(f"caller {caller}: Authorization: Bearer {caller_key(caller)}", markup=False)
-                out.print(f"listening on {url}", markup=False)
-                await _stop_signal()
+            with _stop_signal() as stopped:
+                async with serving(loaded, store, log_level=log_level, simulated=simulated) as url:
+                    out.print(f"simulator on {simulator_url}", markup=False)
+                    for caller in settings.callers:
+                        out.print(f"caller {caller}: Authorization: Bearer {caller_key(caller)}", markup=False)
+                    out.print(f"listening on {url}", markup=False)
+                    await stopped.wait()
         finally:
             await store.aclose()
 
@@ -176,10 +177,11 @@ def simulator(host: str, port: int, realistic: bool, webhook: str | None) -> Non
         simulated = Simulator(realistic=realistic)
         simulated.webhook_to(webhook)
         listener = Listener(simulated.app, bound(host, port), has_lifespan=True)
-        async with listener.serving():
-            out.print(f"listening on {listener.url}", markup=False)
-            await _stop_signal()
-            simulated.hang_up()
+        with _stop_signal() as stopped:
+            async with listener.serving():
+                out.print(f"listening on {listener.url}", markup=False)
+                await stopped.wait()
+                simulated.hang_up()
 
     with uvloop_runner() as runner:
         runner.run(simulate())
@@ -194,8 +196,9 @@ def uvloop_runner() -> Iterator[asyncio.Runner]:
         yield runner
 
 
-async def _stop_signal() -> None:
-    """Somebody wants this process to end; a second signal ends it at once."""
+@contextmanager
+def _stop_signal() -> Iterator[asyncio.Event]:
+    """The event is set when somebody wants this process to end; a second signal ends it at once."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
 
@@ -208,5 +211,4 @@ async def _stop_signal() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number.name)
-    with contextlib.suppress(asyncio.CancelledError):
-        await stopped.wait()
+    yield stopped
