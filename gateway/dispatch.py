@@ -141,8 +141,11 @@ class Dispatch:
                 token, trial = trial or self._tokens.usable(begun.account), None
                 outcome = await self._ask(begun, letter, token, attempt)
                 _note_answer(window, outcome)
-                after = await self._record(begun, attempt.number, outcome)
-                await self._heed(begun, outcome, token, attempt)
+                # Together, so that one commit serves both: what waits for a hold is due as soon as there is none.
+                _, after = await asyncio.gather(
+                    self._heed_hold(begun, outcome, attempt), self._record(begun, attempt.number, outcome)
+                )
+                await self._heed_token(begun, outcome, token)
                 begun = await self._again(after)
         finally:
             window.leave(self._clock())
@@ -200,17 +203,23 @@ class Dispatch:
         self._observer.fact("attempted", message=message, outcome=outcome)
         self._tell(message)
 
-    async def _heed(self, message: Message, outcome: Outcome, token: Token | None, attempt: Attempt) -> None:
-        """What the outcome says of the token, the quota, the account or the template is in force."""
+    async def _heed_hold(self, message: Message, outcome: Outcome, attempt: Attempt) -> None:
+        """What the outcome says of the quota, the account or the template is in force: here before anybody is told."""
         if isinstance(outcome, Accepted) and outcome.quota is not None:
             self._heed_quota(message.account, outcome.quota, self._clock())
+        try:
+            await self._gates.heed(message, outcome, self._clock(), begun_at=attempt.begun_at)
+        except Unavailable as error:
+            self._observer.fact("store-unavailable", doing="heed", cause=str(error.__cause__ or error))
+
+    async def _heed_token(self, message: Message, outcome: Outcome, token: Token | None) -> None:
+        """What the outcome says of the access token is in force."""
         try:
             if token is not None and _took_the_token(outcome):
                 await self._tokens.prove(message.account, token.generation)
             if token is not None and isinstance(outcome, Deferred) and outcome.wait.until is Until.NEW_GRANT:
                 await self._renewer.renew(message.account, token.generation)
                 self._alarm.at(self._clock())
-            await self._gates.heed(message, outcome, self._clock(), begun_at=attempt.begun_at)
         except Unavailable as error:
             self._observer.fact("store-unavailable", doing="heed", cause=str(error.__cause__ or error))
 

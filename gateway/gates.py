@@ -61,6 +61,7 @@ class Gates:
         self._probe_every = probe_every
         self._pause_after_uncertain = pause_after_uncertain
         self._holds: dict[str, Hold] = {}
+        self._unstored: dict[str, Hold] = {}  # those that the store could not confirm
         self._uncertain_in_a_row: dict[str, int] = {}
         self._probed_at: dict[str, datetime] = {}
         self._changes_begun = 0
@@ -72,7 +73,9 @@ class Gates:
         return tuple(self._rules)
 
     async def reload(self, now: datetime) -> None:
-        """What other processes hold or have let go is known here; what has ended by itself is gone."""
+        """What other processes hold or have let go is known here, and the reverse; what has ended by itself is gone."""
+        for hold in list(self._unstored.values()):
+            await self._store(hold)
         ended = self._changes_ended
         found = await self._ledger.holds()
         if ended == self._changes_begun == self._changes_ended:
@@ -222,19 +225,25 @@ class Gates:
         held = self._holds.get(hold.key)
         if held is not None and not held.is_over(hold.since) and _says_enough(held, hold):
             return
-        self._holds[hold.key] = hold
+        self._holds[hold.key] = self._unstored[hold.key] = hold
+        await self._store(hold)
+        self._observer.fact("held", account=hold.account, reason=hold.reason, cause=hold.cause, cure=hold.cure)
+
+    async def _store(self, hold: Hold) -> None:
         self._changes_begun += 1
         try:
             await self._ledger.put_hold(hold)
         finally:
             self._changes_ended += 1
-        self._observer.fact("held", account=hold.account, reason=hold.reason, cause=hold.cause, cure=hold.cure)
+        if self._unstored.get(hold.key) is hold:
+            del self._unstored[hold.key]
 
     async def release(self, hold: Hold, cause: str) -> None:
         """Nothing is held under this hold's key any more, unless a later one has taken its place."""
         if self._holds.get(hold.key) != hold:
             return
         del self._holds[hold.key]
+        self._unstored.pop(hold.key, None)
         self._changes_begun += 1
         try:
             await self._ledger.drop_hold(hold.key)

@@ -6,7 +6,6 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
-from .core.delivery import Reason
 from .core.errors import Unavailable
 from .core.hold import Hold
 from .core.message import Message
@@ -14,7 +13,6 @@ from .ports import Clock, Ledger
 
 # Another process may be the one that sends: then its word is found in the Ledger.
 _LOOK_EVERY_S: Final = 0.5
-_OWN_TURN: Final = frozenset({None, Reason.RETRY, Reason.RATE})
 
 
 def _give_up(waiter: "asyncio.Future[Message | None]") -> None:
@@ -79,9 +77,10 @@ class Waiting:
         if (hold := self._held(message, self._clock())) is not None:
             # As it is now, and not as it was when the message began to wait: a refresh may have come to nothing.
             return hold.until is not None and hold.until <= self._clock() + timedelta(seconds=left_s)
-        if message.next_attempt_at is None:
-            return message.reason in _OWN_TURN
-        return message.next_attempt_at <= self._clock() + timedelta(seconds=left_s)
+        # What nothing holds and no moment puts off has its turn next.
+        return message.next_attempt_at is None or message.next_attempt_at <= self._clock() + timedelta(
+            seconds=left_s
+        )
 
     def _forget(self, tracking_id: str, waiter: "asyncio.Future[Message | None]") -> None:
         waiters = self._waiters.get(tracking_id)

@@ -5,6 +5,7 @@ Zalo counts days and nights in Vietnam, which is seven hours ahead of UTC and ha
 """
 
 import re
+from collections.abc import Callable
 from datetime import datetime, time, timedelta, timezone
 from typing import Final, assert_never
 
@@ -16,6 +17,9 @@ VIETNAM: Final = timezone(timedelta(hours=7))
 MORNING: Final = time(6, 0)
 SHORTEST_DELAY: Final = timedelta(milliseconds=100)
 MORNING_SPREAD: Final = timedelta(minutes=5)
+JUST_NOW: Final = timedelta(minutes=10)
+"""So far at most the clocks of Zalo and of this machine are apart."""
+SHORT_WAIT: Final = timedelta(minutes=1)
 _QUIET: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
@@ -91,16 +95,22 @@ def earliest_try(until: Until, now: datetime) -> datetime | None:
         case Until.BACKOFF:
             return now + SHORTEST_DELAY
         case Until.MORNING:
-            return next_morning(now)
+            return _next(next_morning, now)
         case Until.NEXT_DAY:
-            return next_day(now)
+            return _next(next_day, now)
         case Until.NEXT_MONTH:
-            return next_month(now)
+            return _next(next_month, now)
         case Until.NEW_GRANT:
             return now
         case Until.CURE:
             return None
     assert_never(until)
+
+
+def _next(moment: Callable[[datetime], datetime], now: datetime) -> datetime:
+    """The next such moment, or soon, where one has only just been here and may lie ahead at Zalo yet."""
+    # Whole seconds, so that what comes back at the same time waits for the same moment.
+    return now.replace(microsecond=0) + SHORT_WAIT if moment(now - JUST_NOW) <= now else moment(now)
 
 
 def next_try(

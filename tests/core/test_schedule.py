@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from gateway.core.delivery import Category, Deferred, DeliveryError, Reason, Scope, Until, Wait
 from gateway.core.schedule import (
+    JUST_NOW,
     MORNING_SPREAD,
+    SHORT_WAIT,
     SHORTEST_DELAY,
     VIETNAM,
     Backoff,
@@ -28,6 +30,7 @@ MOMENTS = st.datetimes(
 )
 CHANCES = st.floats(0, 1)
 STEP = timedelta(microseconds=1)
+SECOND = timedelta(seconds=1)
 BACKOFF = Backoff(timedelta(seconds=1), timedelta(minutes=5))
 
 
@@ -218,7 +221,28 @@ def test_mornings_and_days_are_spread_a_little_so_that_not_all_come_at_once(now:
     ]:
         chosen = next_try(deferred(until), 1, now, now + timedelta(days=60), backoff=BACKOFF, chance=chance)
         assert chosen is not None
-        assert exact(now) <= chosen <= exact(now) + MORNING_SPREAD
+        earliest = now.replace(microsecond=0) + SHORT_WAIT if exact(now - JUST_NOW) <= now else exact(now)
+        assert earliest <= chosen <= earliest + MORNING_SPREAD
+
+
+@pytest.mark.parametrize(
+    ("until", "boundary"),
+    [
+        (Until.MORNING, "2026-11-24T06:00"),
+        (Until.NEXT_DAY, "2026-11-24T00:00"),
+        (Until.NEXT_MONTH, "2026-12-01T00:00"),
+    ],
+)
+def test_what_zalo_still_says_right_after_a_boundary_does_not_cost_a_whole_day(
+    until: Until, boundary: str
+) -> None:
+    then = at(boundary)
+    assert earliest_try(until, then - SECOND) == then
+    for late in (timedelta(), SECOND, timedelta(minutes=9)):
+        assert earliest_try(until, then + late + STEP) == then + late + timedelta(minutes=1)
+    following = earliest_try(until, then + timedelta(minutes=10))
+    assert following is not None
+    assert following - then >= timedelta(days=1)
 
 
 def test_a_new_grant_is_waited_for_without_a_delay() -> None:

@@ -5,14 +5,14 @@ from datetime import time, timedelta
 
 import pytest
 
-from gateway.core.delivery import Reason
+from gateway.core.delivery import Reason, Scope, Until
 from gateway.core.errors import Unavailable
 from gateway.core.hold import Hold
 from gateway.core.message import Message
 from gateway.core.schedule import QuietHours
 from gateway.gates import AccountRules, Obstacle
 
-from .stage import HOUR, NOON, PROBE_EVERY, SECOND, House, Store, settled
+from .stage import HOUR, NOON, PROBE_EVERY, SECOND, House, Store, deferred, settled
 
 LUNCH = QuietHours(time(12), time(13))
 
@@ -114,13 +114,26 @@ async def test_a_look_that_was_begun_during_a_hold_s_storing_does_not_forget_it(
     await asyncio.gather(looking, holding)
 
 
-async def test_a_hold_that_cannot_be_stored_is_in_force_here_until_the_store_says_otherwise() -> None:
+async def test_a_hold_that_cannot_be_stored_is_in_force_here_and_stored_at_the_next_look() -> None:
+    house = await House().open()
+    with house.store.failing("put_hold"):
+        with pytest.raises(Unavailable):
+            await house.gates.hold(hold())
+        with pytest.raises(Unavailable):
+            await house.gates.reload(NOON)
+    assert house.gates.holds("main") == [hold()]
+    assert await house.store.holds() == []
+    await house.gates.reload(NOON)
+    assert house.gates.holds("main") == await house.store.holds() == [hold()]
+
+
+async def test_what_was_lifted_before_it_could_be_stored_does_not_come_back() -> None:
     house = await House().open()
     with house.store.failing("put_hold"), pytest.raises(Unavailable):
         await house.gates.hold(hold())
-    assert house.gates.holds("main") == [hold()]
+    await house.gates.release(hold(), "cured")
     await house.gates.reload(NOON)
-    assert house.gates.holds("main") == []
+    assert house.gates.holds("main") == await house.store.holds() == []
 
 
 async def test_the_same_hold_again_is_told_once_and_keeps_its_beginning() -> None:
@@ -203,3 +216,18 @@ async def test_without_a_working_token_nothing_is_probed() -> None:
     await house.open()
     assert house.gates.probe_due("main", NOON + HOUR) == hold(Reason.CREDENTIALS)
     await settled()
+
+
+async def test_while_a_hold_cannot_be_stored_nothing_is_tried_again_and_again() -> None:
+    house = await House().open()
+    house.zalo.rule = lambda _: deferred(-144, Reason.QUOTA, Scope.ACCOUNT, Until.NEXT_DAY)
+    with house.store.failing("put_hold"):
+        messages = [await house.send(f"evt-{number}") for number in range(3)]
+        for _ in range(5):
+            house.clock.turn(SECOND)
+            await house.backlog._try_turn()
+            await house.quiet()
+    assert [message.attempts for message in messages] == [1, 0, 0]
+    await house.turn(SECOND)
+    assert [held.cause for held in await house.store.holds()] == ["some-error"]
+    assert len(house.zalo.requests) == 1

@@ -6,8 +6,11 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from gateway.core.delivery import Reason, State
+from gateway.core.delivery import Reason, Scope, State, Until
+from gateway.core.hold import Hold
 from gateway.core.message import Message
+from gateway.core.schedule import next_day
+from gateway.core.view import view
 
 from .stage import REJECTED, SECOND, UNCERTAIN, House, deferred, refused, settled
 
@@ -88,10 +91,33 @@ async def test_a_try_after_the_patience_is_answered_at_once() -> None:
 )
 async def test_what_waits_for_a_cure_is_answered_at_once(reason: Reason) -> None:
     house = await House().open()
-    taken = await house.post()
-    message = msgspec.structs.replace(taken.message, state=State.QUEUED, reason=reason, next_attempt_at=None)
+    await house.gates.hold(Hold("main", reason, house.clock(), "cause", "cure"))
+    message = (await house.post()).message
+    assert message.reason is reason
     assert await waited(house, message) == (message, timedelta())
-    await house.quiet()
+
+
+async def test_what_brings_a_hold_and_what_waits_for_it_are_told_until_when() -> None:
+    house = await House().open()
+    house.zalo.script = [deferred(-144, Reason.QUOTA, Scope.ACCOUNT, Until.NEXT_DAY)]
+    for event_id in ("evt-1", "evt-2"):
+        answered, time = await waited(house, (await house.post(event_id)).message)
+        assert (answered.state, time) == (State.QUEUED, timedelta())
+        hold = house.gates.hold_on(answered, house.clock())
+        assert hold is not None
+        assert view(answered, house.clock(), hold).next_attempt_at == next_day(house.clock())
+
+
+async def test_what_waits_for_a_hold_that_ends_meanwhile_is_waited_for_to_its_end() -> None:
+    house = await House().open()
+    end = house.clock() + 5 * SECOND
+    await house.gates.hold(Hold("main", Reason.QUOTA, house.clock(), "cause", "cure", until=end))
+    backlog = await with_backlog(house)
+    answered, time = await waited(house, (await house.post()).message)
+    assert answered.state is State.SENT
+    assert 5 * SECOND <= time < 7 * SECOND
+    await house.drain()
+    await backlog
 
 
 async def test_a_refresh_on_the_way_is_waited_for() -> None:
