@@ -14,13 +14,7 @@ class Pauses:
     """Holds accounts, their templates and types for operators, and announces what holds a whole account."""
 
     def __init__(
-        self,
-        ledger: Ledger,
-        gates: Gates,
-        clock: Clock,
-        observer: Observer,
-        *,
-        operators: Collection[str],
+        self, ledger: Ledger, gates: Gates, clock: Clock, observer: Observer, *, operators: Collection[str]
     ) -> None:
         self._ledger = ledger
         self._gates = gates

@@ -292,17 +292,23 @@ async def _prove(house: House) -> None:
     assert await house.store.put_grant(grant.proven(house.clock()), expected=grant.version)
 
 
-async def test_an_answer_that_comes_after_others_gave_it_up_still_counts() -> None:
-    house = await worn()
+async def given_up(house: House) -> tuple[House, asyncio.Event, "asyncio.Task[Token | None]"]:
+    """Another process, which has given up the answer that the house waits for; what lets it come; and who waits."""
     opening = house.issuer.hold_back()
-    refreshing = asyncio.create_task(fresh(house.tokens))
+    stalled = asyncio.create_task(fresh(house.tokens))
     await settled()
     other = await replica(house).open()
     await asyncio.sleep((LEASE + LEASE_MARGIN).total_seconds())
     await other.tokens.look()
-    assert (await in_vault(house)).is_lost
+    assert (await in_vault(house)).is_given_up
+    return other, opening, stalled
+
+
+async def test_an_answer_that_comes_after_others_gave_it_up_still_counts() -> None:
+    house = await worn()
+    other, opening, stalled = await given_up(house)
     opening.set()
-    assert value(await refreshing) == "access-2"
+    assert value(await stalled) == "access-2"
     await other.tokens.aclose()
     await other.tokens.look()
     assert trouble_of(other) is None
@@ -363,13 +369,7 @@ UNSPENT: list[RefreshResult] = [Refused("busy"), NotPresented("dns")]
 async def test_a_late_answer_that_proves_the_token_unspent_is_no_loss(answer: RefreshResult) -> None:
     house = await worn()
     house.issuer.script = [answer]
-    opening = house.issuer.hold_back()
-    stalled = asyncio.create_task(fresh(house.tokens))
-    await settled()
-    other = await replica(house).open()
-    await asyncio.sleep((LEASE + LEASE_MARGIN).total_seconds())
-    await other.tokens.look()
-    assert (await in_vault(house)).is_given_up
+    other, opening, stalled = await given_up(house)
     opening.set()
     await stalled
     grant = await in_vault(house)
@@ -383,12 +383,7 @@ async def test_a_late_answer_that_proves_the_token_unspent_is_no_loss(answer: Re
 async def test_a_refusal_that_was_given_up_and_then_only_written_down_is_found_in_the_journal() -> None:
     house = await worn()
     house.issuer.script = [Refused("busy")]
-    opening = house.issuer.hold_back()
-    stalled = asyncio.create_task(fresh(house.tokens))
-    await settled()
-    other = await replica(house).open()
-    await asyncio.sleep((LEASE + LEASE_MARGIN).total_seconds())
-    await other.tokens.look()
+    other, opening, stalled = await given_up(house)
     with house.store.failing("put_grant"):
         opening.set()
         await asyncio.sleep(0.6)

@@ -291,7 +291,8 @@ async def test_an_empty_log_that_a_reader_left_is_no_reason_against_a_new_store(
     (tmp_path / "store.db").unlink()
     (tmp_path / "store.db-wal").touch()
     anew = await open_store(f"sqlite:///{tmp_path / 'store.db'}", [KEY], is_simulated=False)
-    await put(anew, make_message("evt-1"))
+    message = await put(anew, make_message("evt-1"))
+    assert await all_ids(anew) == ids([message])
     await anew.aclose()
 
 
