@@ -17,7 +17,7 @@ VIETNAM: Final = timezone(timedelta(hours=7))
 MORNING: Final = time(6, 0)
 SHORTEST_DELAY: Final = timedelta(milliseconds=100)
 MORNING_SPREAD: Final = timedelta(minutes=5)
-JUST_NOW: Final = timedelta(minutes=10)
+JUST_NOW: Final = timedelta(minutes=1)
 """So far at most the clocks of Zalo and of this machine are apart."""
 SHORT_WAIT: Final = timedelta(minutes=1)
 _QUIET: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]):([0-5][0-9])")
